@@ -1,0 +1,28 @@
+"""All data sets, by name."""
+
+from lapicque._checks import one_of
+from lapicque.data._sources import Source
+from lapicque.data.bars import SOURCE as BARS
+from lapicque.data.cifar10 import SOURCE as CIFAR10
+from lapicque.data.digits import SOURCE as DIGITS
+from lapicque.data.mnist import FASHION_MNIST, MNIST
+from lapicque.data.mnist_5k import SOURCE as MNIST_5K
+from lapicque.data.synthetic import SOURCE as SYNTHETIC_IMAGES
+from lapicque.data.yin_yang import SOURCE as YIN_YANG
+
+_ALL = (YIN_YANG, BARS, DIGITS, MNIST, MNIST_5K, FASHION_MNIST, CIFAR10, SYNTHETIC_IMAGES)
+
+
+def sources() -> tuple[Source, ...]:
+    """All data sets with their licence, size, checksums, and whether they are here."""
+    return _ALL
+
+
+def source(name: str) -> Source:
+    """What is known about one data set.
+
+    Raises:
+        InputError: There is none of that name; the message lists all.
+    """
+    one_of("name", name, [entry.name for entry in _ALL])
+    return next(entry for entry in _ALL if entry.name == name)

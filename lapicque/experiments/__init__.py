@@ -1,0 +1,1 @@
+"""One folder per published work, one module per experiment."""

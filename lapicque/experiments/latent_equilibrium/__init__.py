@@ -1,0 +1,1 @@
+"""Latent Equilibrium: fast computation with slow neurons (Haider et al. 2021)."""
