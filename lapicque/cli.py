@@ -277,6 +277,7 @@ def _agree(
 ) -> None:
     """Check that what is asked for beside `--resume` is what the run began with."""
     from lapicque.lab import folders
+    from lapicque.lab.config import to_json
 
     asked = folders.plan(
         name or plan.experiment.entry.address,
@@ -291,7 +292,8 @@ def _agree(
     if seed is not None:
         pairs.append(("seed", asked.seed, plan.seed))
     if settings:
-        pairs.append(("configuration", asked.config, plan.config))
+        wanted, begun = to_json(asked.config), to_json(plan.config)
+        pairs += [(f"value of `{field}`", wanted[field], begun[field]) for field in begun]
     for what, wanted, begun in pairs:
         if wanted != begun:
             raise InputError(

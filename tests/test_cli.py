@@ -172,7 +172,7 @@ def test_resuming_a_finished_run_returns_what_is_stored(walk):
     first = json.loads(lapicque("run", walk, "--json").stdout)
     path = Path(first["run_dir"]) / "recordings.h5"
     path.unlink()
-    again = lapicque("run", walk, "--resume", first["run_dir"], "--seed", 0, "--json")
+    again = lapicque("run", walk, "--resume", first["run_dir"], "--set", "n=20", "--json")
     assert json.loads(again.stdout) == first
     assert not path.exists()
 
@@ -182,7 +182,7 @@ def test_resuming_a_finished_run_returns_what_is_stored(walk):
     [
         (["--seed", 1], "has the seed 0, not 1"),
         (["--preset", "smoke"], "has the preset quick, not smoke"),
-        (["--set", "n=4"], "has the configuration"),
+        (["--set", "n=4"], "has the value of `n` 20, not 4"),
         (["latent_equilibrium/digits"], "has the experiment toy/walk"),
     ],
 )

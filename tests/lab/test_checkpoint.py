@@ -195,3 +195,13 @@ def test_state_without_jax_does_not_load_it(tmp_path):
         "assert 'jax' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_history_keeps_rows_whose_memory_is_used_again(tmp_path):
+    def step(x, i):
+        x += 1
+        return x, {"x": x}
+
+    for session in (Quiet(), Running(tmp_path, Lines())):
+        _, history = session.loop("x", step, np.zeros(2), 3)
+        assert history["x"].tolist() == [[1, 1], [2, 2], [3, 3]]

@@ -1,6 +1,6 @@
 """What the classification experiments of Latent Equilibrium share: a configuration and a loop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -188,14 +188,14 @@ def stacked(trained: dict[str, Trained]) -> dict[str, np.ndarray]:
     }
 
 
-def learning_curves(recordings, labels: dict[str, str]):
+def learning_curves(recordings, labels: Mapping[str, str], styles: Mapping[str, str] | None = None):
     """Accuracy against epoch, mean and range over networks, one line per training."""
     figure, axes = subplots()
     axis = axes[0, 0]
     for name, label in labels.items():
         accuracy = 100 * recordings[f"{name}/accuracy"]
         epochs = np.arange(1, len(accuracy) + 1)
-        (line,) = axis.plot(epochs, accuracy.mean(1), label=label)
+        (line,) = axis.plot(epochs, accuracy.mean(1), (styles or {}).get(name, "-"), label=label)
         axis.fill_between(
             epochs, accuracy.min(1), accuracy.max(1), color=line.get_color(), alpha=0.2
         )
