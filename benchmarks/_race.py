@@ -98,6 +98,7 @@ def machine(core: int | None, packages: Sequence[str]) -> dict:
         "load_average_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.machine()}",
         "versions": versions,
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "thread_pools": [
             {k: pool.get(k) for k in ("internal_api", "version", "architecture", "num_threads")}
             for pool in threadpool_info()

@@ -58,8 +58,7 @@ class Ours:
         self.learner = Learner(network, local_sgd([RATE] * len(LAYERS)))
         self.learner.check(DT)
         self.lesson = lesson
-        # Copies: a linear layer at rest has one buffer as potential and rate, donated only once.
-        self.state = jax.tree.map(jnp.copy, self.learner.init((len(lesson.input),)))
+        self.state = self.learner.init((len(lesson.input),))
         self.advance = jax.jit(
             lambda state, lesson, steps: hold(self.learner, state, lesson, steps, DT)[0],
             donate_argnums=0,
@@ -173,11 +172,15 @@ def host(state: LearnerState) -> LearnerState:
     return jax.tree.map(np.array, state)
 
 
-def assert_near(name: str, ours, theirs, scale, tolerance: float = 2e-4) -> None:
-    """Compare to a fraction of the largest entry of `scale`."""
-    largest = np.abs(scale).max()
-    assert largest > 0, f"{name}: nothing to compare"
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * largest, err_msg=name)
+def assert_near(name: str, ours, theirs, tolerance: float = 0.005) -> None:
+    """Compare by the distance relative to the length.
+
+    Entry by entry would be too strict: a potential within rounding of the edge of the hard sigmoid
+    may have either slope, and with 512 samples there is sometimes one.
+    """
+    length = np.linalg.norm(theirs)
+    distance = np.linalg.norm(ours - theirs) / length if length else np.inf
+    assert distance < tolerance, f"Rivals differ by {distance:.1e} in the {name}."
 
 
 def check_torch(theirs: Torch, start: LearnerState, now: LearnerState) -> None:
@@ -186,10 +189,10 @@ def check_torch(theirs: Torch, start: LearnerState, now: LearnerState) -> None:
         for kind in ("weight", "bias"):
             first, last = (getattr(s.parameters[i].synapses, kind) for s in (start, now))
             changed = getattr(theirs, kind)[i].numpy() - first
-            assert_near(f"{kind} of layer {i}", last - first, changed, last - first)
+            assert_near(f"change of {kind} {i}", last - first, changed)
         for name in "upre":
             value = getattr(now.network.layers[i], name)
-            assert_near(f"{name} of layer {i}", value, getattr(theirs, name)[i].numpy(), value)
+            assert_near(f"{name} of layer {i}", value, getattr(theirs, name)[i].numpy())
 
 
 def check_products(
@@ -200,12 +203,12 @@ def check_products(
     for i, (old, new) in enumerate(layers):
         first, last = (s.parameters[i].synapses.weight for s in (before, after))
         bias = before.parameters[i].synapses.bias
-        assert_near(f"current {i}", limit.current[i] + bias + old.e, new.p, new.p)
-        assert_near(f"slope {i}", limit.gain * limit.slope[i], last - first, last - first, 2e-3)
-        assert_near(f"update {i}", updating.weight[i] - first, last - first, last - first, 2e-3)
+        assert_near(f"potential {i}", new.p, limit.current[i] + bias + old.e)
+        assert_near(f"slope {i}", last - first, limit.gain * limit.slope[i])
+        assert_near(f"update of weight {i}", last - first, updating.weight[i] - first)
         if i < LAYERS[-1]:
             inside = (old.p >= 0) & (old.p <= 1)
-            assert_near(f"error {i}", np.where(inside, limit.down[i], 0), new.e, new.e)
+            assert_near(f"error {i}", new.e, np.where(inside, limit.down[i], 0))
 
 
 def measure(batch: int, repeats: int, torch) -> dict[str, Time]:
@@ -246,15 +249,14 @@ def measure(batch: int, repeats: int, torch) -> dict[str, Time]:
     return times
 
 
-def ratios(times: dict[str, Time]) -> dict[str, float]:
-    """Ours over the limits, the peers over ours, by the least time."""
-    own = times["ours"].wall
-    return {
-        f"ours / {name}" if name.startswith("products") else f"{name} / ours": (
-            own / time.wall if name.startswith("products") else time.wall / own
-        )
-        for name, time in times.items()
-        if name != "ours"
+def ratios(times: dict[str, Time], statistic: str = "wall") -> dict[str, float]:
+    """Ours over the limits, the peers over ours."""
+    us = {name: getattr(time, statistic) for name, time in times.items()}
+    own = us.pop("ours")
+    limits = {name: own / time for name, time in us.items() if name.startswith("products")}
+    peers = {name: time / own for name, time in us.items() if name not in limits}
+    return {f"{name} / ours": x for name, x in peers.items()} | {
+        f"ours / {name}": x for name, x in limits.items()
     }
 
 
@@ -298,7 +300,7 @@ def main() -> None:
         torch = None
         console.print(f"{error} The race goes on without PyTorch.", markup=False)
 
-    surroundings = machine(CORE, ["lapicque", "jax", "jaxlib", "numpy", "optax", "torch"])
+    surroundings = machine(CORE, ["lapicque", "jax", "jaxlib", "numpy", "optax", "scipy", "torch"])
     results = {batch: measure(batch, options.repeats, torch) for batch in options.batches}
     show(results, console)
     figures = [
@@ -306,6 +308,7 @@ def main() -> None:
             "batch": batch,
             "us_per_step": {name: time._asdict() for name, time in times.items()},
             "ratios": ratios(times),
+            "ratios_of_medians": ratios(times, "wall_median"),
         }
         for batch, times in results.items()
     ]

@@ -2,6 +2,15 @@
 
 from lapicque.rate.activations import hard_sigmoid as hard_sigmoid, identity as identity
 from lapicque.rate.calibration import calibrate_tau_m as calibrate_tau_m
+from lapicque.rate.compartment import (
+    Compartment as Compartment,
+    Opinion as Opinion,
+    Soma as Soma,
+    SomaStep as SomaStep,
+    pool as pool,
+    prospective as prospective,
+    retarded as retarded,
+)
 from lapicque.rate.energy import energy as energy
 from lapicque.rate.errors import (
     ErrorFilter as ErrorFilter,
@@ -17,6 +26,16 @@ from lapicque.rate.learning import (
     local_sgd as local_sgd,
     per_layer as per_layer,
     present as present,
+)
+from lapicque.rate.microcircuit import (
+    Conductances as Conductances,
+    Microcircuit as Microcircuit,
+    MicrocircuitState as MicrocircuitState,
+    MicrocircuitWeights as MicrocircuitWeights,
+    Stimulus as Stimulus,
+    Voltages as Voltages,
+    present_patterns as present_patterns,
+    record_patterns as record_patterns,
 )
 from lapicque.rate.models import (
     dense as dense,
@@ -45,6 +64,11 @@ from lapicque.rate.nudging import (
     squared_error as squared_error,
 )
 from lapicque.rate.part import AbstractPart as AbstractPart, simulate as simulate
+from lapicque.rate.plasticity import (
+    PlasticityRule as PlasticityRule,
+    error_times_trace as error_times_trace,
+    low_passed as low_passed,
+)
 from lapicque.rate.synapses import (
     Conv2d as Conv2d,
     Dense as Dense,

@@ -17,10 +17,9 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from lapicque._checks import InputError, in_range, positive
+from lapicque._checks import InputError, in_range, known, positive
 from lapicque.rate.filters import lead_lag
 from lapicque.rate.part import AbstractPart
 
@@ -184,11 +183,6 @@ class Soma(AbstractPart[Array]):
                 f"`dt` is {dt:g} ms; it must be below the shortest effective time constant, "
                 f"tau_eff = {tau_eff:.4g} ms. Lower `dt`, or the conductances by the same factor."
             )
-
-
-def known(value: Any) -> np.ndarray | None:
-    """The value as an array, or `None` inside a traced program, where it is not known yet."""
-    return None if isinstance(value, Tracer) else np.asarray(value)
 
 
 def _conductance(name: str, value: Value) -> None:

@@ -20,13 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from lapicque._checks import InputError, finite, in_range, positive, shape as check_shape
+from lapicque._checks import InputError, finite, in_range, known, positive, shape as check_shape
 from lapicque.rate.compartment import (
     LookAhead,
     Opinion,
     Soma,
     SomaStep,
-    known,
     prospective,
 )
 from lapicque.rate.part import AbstractPart, simulate

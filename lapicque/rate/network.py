@@ -63,11 +63,50 @@ class Layer(eqx.Module):
     def __check_init__(self):
         one_of("mismatch", self.mismatch, ("membrane", "rate"))
 
+    def drive(self, below: Array, own: Array) -> "Drive":
+        """The input current from the rates `below` and the layer's `own` previous ones."""
+        current, transpose = jax.vjp(lambda syn, r: syn(r), self.synapses, below)
+        if self.recurrent is None:
+            return Drive(current, transpose, None)
+        again, transpose_recurrent = jax.vjp(lambda syn, r: syn(r), self.recurrent, own)
+        return Drive(current + again, transpose, transpose_recurrent)
+
     def send_down(self, below: Array, error: Array, transpose: Callable) -> Array:
         """The error that reaches the rates `below`; `transpose` is the synapses' own vjp."""
         if self.feedback is None:
             return transpose(error)[1]
         return jax.vjp(self.feedback, below)[1](error)[0]
+
+    def slopes(self, drive: "Drive", e: Array, eps: Array, du: Array, batch: int) -> "Parameters":
+        """Slope of the energy in one step: -e r^T and its like, averaged over the batch.
+
+        Args:
+            drive: What drove the neurons, with the way back through their synapses.
+            e: Filtered error.
+            eps: Error before the filter.
+            du: Slope of the membrane [1/ms].
+            batch: Number of samples.
+        """
+
+        def shared(tau: Array, value: Array) -> Array:
+            """Sum over the neurons that share the time constant, mean over the batch."""
+            return value.sum(tuple(range(value.ndim - tau.ndim))) / batch
+
+        again = drive.transpose_recurrent
+        return Parameters(
+            synapses=drive.transpose(-e / batch)[0],
+            recurrent=None if again is None else again(-e / batch)[0],
+            tau_m=shared(self.neurons.tau_m, e * du),
+            tau_r=shared(self.neurons.tau_r, -eps * du),
+        )
+
+
+class Drive(NamedTuple):
+    """An input current and the vector-Jacobian products of the synapses that gave it."""
+
+    current: Float[Array, "batch *n"]
+    transpose: Callable[[Array], Any]
+    transpose_recurrent: Callable[[Array], Any] | None
 
 
 class Parameters(NamedTuple):
@@ -146,7 +185,7 @@ class Network(AbstractPart[NetworkState]):
         for layer in self.layers:
             n = jax.eval_shape(layer.synapses, below).shape
             u, p, e = (jnp.zeros(n, self.dtype) for _ in range(3))
-            below = layer.neurons.activation(p)
+            below = jnp.copy(layer.neurons.activation(p))  # the identity would share its buffer
             states.append(LayerState(u, p, below, e, layer.error_filter.init(e)))
         keys = sample_keys(key, shape) if noisy and key is not None else None
         return NetworkState(tuple(states), jnp.zeros_like(below), keys)
@@ -155,6 +194,10 @@ class Network(AbstractPart[NetworkState]):
     def dtype(self) -> DTypeLike:
         """Floating-point type of parameters and state."""
         return jax.tree.leaves(self.layers[0].synapses)[0].dtype
+
+    def batch(self, input: Array) -> int:
+        """Number of samples in one slice of input."""
+        return math.prod(input.shape) // math.prod(self.input_shape)
 
     def check(self, dt: float) -> None:
         """Raise an `InputError` where time constants, noise or nudging do not fit `dt` [ms]."""
@@ -213,39 +256,32 @@ class Network(AbstractPart[NetworkState]):
             The next state, the output rates, and for every layer the slope of the energy with
             respect to its parameters, averaged over the batch (to be *descended*, as Optax does).
         """
-        risen = self._rise(state, input, dt)
+        risen = self.rise(state, input, dt)
         seen = state.target
         if target is not None:
             seen = self.nudging.filter(seen, target, dt)
         layers, gradients = self._descend(state, risen, seen if target is not None else None, dt)
-        key = None if state.key is None else per_key(_advance, state.key)
-        return NetworkState(layers, seen, key), layers[-1].r, gradients
+        return NetworkState(layers, seen, next_keys(state)), layers[-1].r, gradients
 
-    def _rise(self, state: NetworkState, input: Array, dt: float) -> "list[_Risen]":
+    def rise(self, state: NetworkState, input: Array, dt: float) -> "list[Risen]":
         """Currents, potentials and rates, from the input side up."""
-        risen: list[_Risen] = []
+        risen: list[Risen] = []
         below = input
         for index, (layer, s) in enumerate(zip(self.layers, state.layers, strict=True)):
-            current, transpose = jax.vjp(lambda syn, r: syn(r), layer.synapses, below)
-            transpose_recurrent = None
-            if layer.recurrent is not None:
-                recurrent, transpose_recurrent = jax.vjp(
-                    lambda syn, r: syn(r), layer.recurrent, s.r
-                )
-                current = current + recurrent
-            u, p, du = layer.neurons.integrate(s.u, current + self.coupling * s.e, dt)
+            drive = layer.drive(below, s.r)
+            u, p, du = layer.neurons.integrate(s.u, drive.current + self.coupling * s.e, dt)
             r = layer.transmission.step(s.r, layer.neurons.activation(p), state.key, index, dt)
-            risen.append(_Risen(u, p, r, du, below, transpose, transpose_recurrent))
+            risen.append(Risen(u, p, r, du, below, drive))
             below = s.r if self.schedule.up else r
         return risen
 
     def _descend(
-        self, state: NetworkState, risen: "list[_Risen]", target: Array | None, dt: float
+        self, state: NetworkState, risen: "list[Risen]", target: Array | None, dt: float
     ) -> tuple[tuple[LayerState, ...], tuple[Parameters, ...]]:
         """Errors and local gradients, from the output side down."""
         layers: list[LayerState] = []
         gradients: list[Parameters] = []
-        batch = math.prod(risen[0].below.shape) // math.prod(self.input_shape)
+        batch = self.batch(risen[0].below)
         arriving = None  # error that arrives from the layer above, at the rates of this one
         for index in reversed(range(len(self.layers))):
             layer, s, new = self.layers[index], state.layers[index], risen[index]
@@ -253,45 +289,33 @@ class Network(AbstractPart[NetworkState]):
             if arriving is None:
                 nudged = target is not None
                 arriving = self.nudging.slope(seen.r, target) if nudged else 0 * seen.r
-            if new.transpose_recurrent is not None:
-                arriving = arriving + new.transpose_recurrent(s.e)[1]
+            if new.drive.transpose_recurrent is not None:
+                arriving = arriving + new.drive.transpose_recurrent(s.e)[1]
             eps = layer.neurons.slope(seen.p) * arriving
             v, e = layer.error_filter.step(s.v, eps, layer.neurons, dt)
             layers.append(LayerState(new.u, new.p, new.r, e, v))
-            gradients.append(_gradients(layer, new, e, eps, batch))
+            gradients.append(layer.slopes(new.drive, e, eps, new.du, batch))
             if index:
                 sent = s.e if self.schedule.down else e
                 if layer.mismatch == "rate":  # p - I instead of u + tau_m du/dt - I
                     sent = sent + (layer.neurons.tau_r - layer.neurons.tau_m) * new.du
-                arriving = layer.send_down(new.below, sent, new.transpose)
+                arriving = layer.send_down(new.below, sent, new.drive.transpose)
         return tuple(reversed(layers)), tuple(reversed(gradients))
 
 
-class _Risen(NamedTuple):
-    u: Array
-    p: Array
-    r: Array
-    du: Array
-    below: Array
-    transpose: Callable[[Array], Any]
-    transpose_recurrent: Callable[[Array], Any] | None
+class Risen(NamedTuple):
+    """A layer after the upward half of a step."""
+
+    u: Float[Array, "batch *n"]  # membrane potential
+    p: Float[Array, "batch *n"]  # prospective potential
+    r: Float[Array, "batch *n"]  # rate as the next layer sees it
+    du: Float[Array, "batch *n"]  # du/dt during the step [1/ms]
+    below: Float[Array, "batch *m"]  # rates that entered
+    drive: Drive
 
 
-def _gradients(layer: Layer, new: _Risen, e: Array, eps: Array, batch: int) -> Parameters:
-    """Slope of the energy for one layer: -e r^T and its like, averaged over the batch."""
-
-    def shared(tau: Array, value: Array) -> Array:
-        """Sum over the neurons that share the time constant, mean over the batch."""
-        return value.sum(tuple(range(value.ndim - tau.ndim))) / batch
-
-    again = new.transpose_recurrent
-    return Parameters(
-        synapses=new.transpose(-e / batch)[0],
-        recurrent=None if again is None else again(-e / batch)[0],
-        tau_m=shared(layer.neurons.tau_m, e * new.du),
-        tau_r=shared(layer.neurons.tau_r, -eps * new.du),
-    )
-
-
-def _advance(key: PRNGKeyArray) -> PRNGKeyArray:
-    return jax.random.split(key, 1)[0]
+def next_keys(state: NetworkState) -> PRNGKeyArray | None:
+    """The keys of the next step."""
+    if state.key is None:
+        return None
+    return per_key(lambda key: jax.random.split(key, 1)[0], state.key)

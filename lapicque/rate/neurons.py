@@ -6,11 +6,16 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from lapicque._checks import in_range
 from lapicque.rate.filters import Filtered, lead_lag
 from lapicque.rate.part import AbstractPart
+
+
+def _strong(value: ArrayLike) -> Array:
+    """An array whose type does not give way to others, so that a step keeps the type of a state."""
+    return jnp.asarray(value, jnp.asarray(value).dtype)
 
 
 class NeuronState(NamedTuple):
@@ -33,8 +38,8 @@ class Neurons(AbstractPart[NeuronState]):
     Source: Haider et al. (2021), prospective voltage; Ellenberger et al. (2024) for two constants.
     """
 
-    tau_m: Float[Array, "*n"] = eqx.field(converter=jnp.asarray)
-    tau_r: Float[Array, "*n"] = eqx.field(converter=jnp.asarray)
+    tau_m: Float[Array, "*n"] = eqx.field(converter=_strong)
+    tau_r: Float[Array, "*n"] = eqx.field(converter=_strong)
     activation: Callable[[Array], Array] = eqx.field(static=True, default=jax.nn.sigmoid)
 
     def init(self, shape: tuple[int, ...]) -> NeuronState:

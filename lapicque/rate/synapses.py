@@ -7,10 +7,12 @@ a reshaping step belongs to the synapses behind it: it has no neurons and adds n
 """
 
 import math
+from functools import reduce
 from typing import Literal
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from lapicque._checks import InputError, in_range, shape as check_shape
@@ -32,7 +34,8 @@ class Dense(eqx.Module):
                 f"The input has {rates.shape[-1]} channels (shape {rates.shape}); these synapses "
                 f"expect {self.weight.shape[-1]} presynaptic neurons on the last axis."
             )
-        current = rates @ self.weight.T
+        # Not `rates @ weight.T`: the CPU would transpose the weights afresh at every step.
+        current = jnp.moveaxis(jnp.tensordot(self.weight, rates, axes=(1, -1)), 0, -1)
         return current if self.bias is None else current + self.bias
 
     @staticmethod
@@ -69,8 +72,11 @@ class Conv2d(eqx.Module):
                 f"The input has shape {rates.shape}; these synapses expect "
                 f"(batch, {self.weight.shape[1]}, height, width)."
             )
-        current = jax.lax.conv_general_dilated(
-            rates, self.weight, (self.stride, self.stride), self.padding
+        current = jax.lax.platform_dependent(
+            rates,
+            self.weight,
+            cpu=lambda r, w: _by_patches(r, w, self.stride, self.padding),
+            default=lambda r, w: _by_convolution(r, w, self.stride, self.padding),
         )
         return current if self.bias is None else current + self.bias[:, None, None]
 
@@ -91,6 +97,36 @@ class Conv2d(eqx.Module):
         )
 
 
+def _by_convolution(rates: Array, weight: Array, stride: int, padding: str) -> Array:
+    return jax.lax.conv_general_dilated(rates, weight, (stride, stride), padding)
+
+
+def _by_patches(rates: Array, weight: Array, stride: int, padding: str) -> Array:
+    """The same as one matrix product over image patches.
+
+    Inside a loop, XLA runs convolutions on one slow path of the CPU; products it runs well.
+    """
+    post, pre, height, width = weight.shape
+    if padding == "SAME":
+        pads = jax.lax.padtype_to_pads(rates.shape[2:], (height, width), (stride, stride), padding)
+        rates = jnp.pad(rates, ((0, 0), (0, 0), *pads))
+    pixels = rates.transpose(0, 2, 3, 1)
+    rows, columns = (
+        (pixels.shape[1] - height) // stride + 1,
+        (pixels.shape[2] - width) // stride + 1,
+    )
+    patches = jnp.concatenate(
+        [
+            pixels[:, i : i + stride * rows : stride, j : j + stride * columns : stride]
+            for i in range(height)
+            for j in range(width)
+        ],
+        axis=-1,
+    )
+    kernels = weight.transpose(2, 3, 1, 0).reshape(height * width * pre, post)
+    return (patches @ kernels).transpose(0, 3, 1, 2)
+
+
 class MaxPool2d(eqx.Module):
     """The largest rate in each window of `size` x `size` pixels; errors return to the winner."""
 
@@ -99,14 +135,18 @@ class MaxPool2d(eqx.Module):
     def __call__(
         self, rates: Float[Array, "batch channel height width"]
     ) -> Float[Array, "batch channel out_height out_width"]:
-        batch, channel, height, width = rates.shape
+        height, width = rates.shape[2:]
         if height % self.size or width % self.size:
             raise InputError(
                 f"The image has {height} x {width} pixels; both must be multiples of the "
                 f"pooling size {self.size}."
             )
-        windows = (batch, channel, height // self.size, self.size, width // self.size, self.size)
-        return rates.reshape(windows).max((3, 5))
+        corners = [
+            rates[:, :, i :: self.size, j :: self.size]
+            for i in range(self.size)
+            for j in range(self.size)
+        ]
+        return reduce(jnp.maximum, corners)
 
 
 class Flatten(eqx.Module):

@@ -14,6 +14,7 @@ from lapicque.rate import (
     FULL_FORWARD,
     SWEEPS,
     SYNCHRONOUS,
+    Conv2d,
     Dense,
     Layer,
     Network,
@@ -256,6 +257,17 @@ def test_convolutional_gradients_are_those_of_backprop(x64):
     for cosine, error in compare(gradients, backprop(network, x, y), 1e-4):
         assert cosine > 0.999
         assert error < 2e-3
+
+
+@pytest.mark.parametrize("padding", ["VALID", "SAME"])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_convolution_by_patches_is_convolution(x64, stride, padding):
+    """The two forms, one for CPUs and one for accelerators, are the same linear map."""
+    key = jax.random.key(0)
+    rates, weight = jax.random.normal(key, (2, 3, 11, 8)), jax.random.normal(key, (4, 3, 5, 4))
+    ours = Conv2d(weight, None, stride, padding)(rates)
+    exact = jax.lax.conv_general_dilated(rates, weight, (stride, stride), padding)
+    np.testing.assert_allclose(ours, exact, atol=1e-12)
 
 
 def test_batches_are_means_of_their_parts(x64):

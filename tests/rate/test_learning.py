@@ -97,3 +97,14 @@ def test_classify_does_not_depend_on_padding():
 def test_negative_learning_rates_are_refused():
     with pytest.raises(InputError, match=r"`rates\[1\]` is -0\.1; it must be at least 0"):
         local_sgd([0.1, -0.1])
+
+
+def test_a_state_can_be_donated_and_keeps_its_types():
+    """No buffer is shared and no type changes, so that a step compiles once."""
+    learner = Learner(dense(jax.random.key(0), (6, 5, 3)), local_sgd([0.1, 0.1]))
+    step = jax.jit(lambda s, x: learner.step(s, x, 0.1)[0], donate_argnums=0)
+    lesson = jax.tree.map(lambda a: a[0], lessons())
+    state = learner.init((4,))
+    for _ in range(3):
+        state = step(state, lesson)
+    assert step._cache_size() == 1

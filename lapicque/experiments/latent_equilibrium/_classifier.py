@@ -2,19 +2,32 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Float, PRNGKeyArray
 
-from lapicque._checks import InputError, in_range, positive
+from lapicque._checks import InputError, in_range, one_of, positive
 from lapicque.data import DataSet, Samples, epoch_batches
 from lapicque.lab import Session
 from lapicque.lab.figure import subplots
-from lapicque.rate import Learner, LearnerState, Network, classify, epoch, local_sgd
+from lapicque.rate import (
+    FULL_FORWARD,
+    SWEEPS,
+    SYNCHRONOUS,
+    Learner,
+    LearnerState,
+    Network,
+    classify,
+    epoch,
+    local_sgd,
+)
+
+SCHEDULES = {"synchronous": SYNCHRONOUS, "full_forward": FULL_FORWARD, "sweeps": SWEEPS}
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,7 @@ class ClassifierConfig:
     beta: float = 0.1  # nudging strength
     learning_rate: float = 4.0  # per presentation: eta_0 times lr_multiplier of the published code
     factors: tuple[float, ...] = (1.0, 0.2, 0.1)  # of the learning rate, layer by layer
+    schedule: Literal["synchronous", "full_forward", "sweeps"] = "synchronous"  # delays
 
     def __post_init__(self):
         for name in ("n_networks", "epochs", "batch", "n_updates"):
@@ -40,6 +54,7 @@ class ClassifierConfig:
         in_range("beta", self.beta, 0)
         in_range("learning_rate", self.learning_rate, 0)
         in_range("factors", list(self.factors), 0)
+        one_of("schedule", self.schedule, SCHEDULES)
 
 
 class Trained(NamedTuple):
@@ -65,26 +80,31 @@ def train(
     data: DataSet,
     seed: int,
     session: Session,
+    optimizer: optax.GradientTransformation | None = None,
 ) -> Trained:
     """Train `config.n_networks` networks side by side and test them.
 
-    Network k draws its weights from `fold_in(key(seed), k)`; learning per presentation does not
-    depend on the number of steps it takes.
+    Network k draws its weights from `fold_in(key(seed), k)`. The optimizer is plain descent at the
+    configuration's learning rates unless another is given; learning per presentation then does
+    not depend on the number of steps it takes.
     """
     if config.batch > len(data.train):
         in_range("batch", config.batch, 1, len(data.train), "samples")
-    networks, state = _newborn(build, config, seed)
-    if len(config.factors) != len(networks.layers):
+    depth = len(jax.eval_shape(build, jax.random.key(0)).layers)
+    if len(config.factors) != depth:
         raise InputError(
-            f"`factors` has {len(config.factors)} entries; the network has "
-            f"{len(networks.layers)} layers, each needs one."
+            f"`factors` has {len(config.factors)} entries; the network has {depth} layers, "
+            "each needs one."
         )
+    if optimizer is None:
+        rates = [config.learning_rate * factor / config.n_updates for factor in config.factors]
+        optimizer = local_sgd(rates)
+    networks, state = _newborn(build, config, seed, optimizer)
     networks.check(config.dt)
     held_out = data.test if data.validation is None else data.validation
     samples, unseen = (
         (jnp.asarray(s.inputs), jnp.asarray(s.labels)) for s in (data.train, held_out)
     )
-    optimizer = _optimizer(config)
 
     def step(state, i):
         orders = [
@@ -105,12 +125,11 @@ def train(
     return Trained(networks, history["train_cost"], history["accuracy"], test_accuracy)
 
 
-def _optimizer(config: ClassifierConfig):
-    return local_sgd([config.learning_rate * f / config.n_updates for f in config.factors])
-
-
 def _newborn(
-    build: Callable[[PRNGKeyArray], Network], config: ClassifierConfig, seed: int
+    build: Callable[[PRNGKeyArray], Network],
+    config: ClassifierConfig,
+    seed: int,
+    optimizer: optax.GradientTransformation,
 ) -> tuple[Network, LearnerState]:
     """All networks and their states, each with a leading axis of networks."""
 
@@ -119,9 +138,9 @@ def _newborn(
         key = jax.random.fold_in(jax.random.key(seed), k)
         network = build(key)
         nudging = replace(network.nudging, beta=config.beta)
-        network = eqx.tree_at(lambda n: n.nudging, network, nudging)
-        learner = Learner(network, local_sgd([0.0] * len(network.layers)))
-        return network, learner.init((config.batch,), jax.random.fold_in(key, 1))
+        network = replace(network, nudging=nudging, schedule=SCHEDULES[config.schedule])
+        state = Learner(network, optimizer).init((config.batch,), jax.random.fold_in(key, 1))
+        return network, state
 
     return eqx.filter_jit(born)(jnp.arange(config.n_networks))
 
@@ -135,7 +154,7 @@ def _learn(networks, optimizer, state, order, samples, unseen, steps, dt):
     def one(network, state, order):
         return epoch(Learner(network, optimizer), state, inputs, labels, order, steps, dt)
 
-    state, row = jax.vmap(one)(networks, state, order)
+    state, row = _side_by_side(one)(networks, state, order)
     trained = jax.vmap(lambda n, s: n.with_parameters(s.parameters))(networks, state)
     accuracy = _accuracy(trained, unseen, steps, dt)
     return state, {"train_cost": row["cost"], "accuracy": accuracy}
@@ -146,26 +165,45 @@ def _accuracy(networks, samples, steps, dt):
     """Share of right answers of every network; those with noise all draw from the same key."""
     inputs, labels = samples
     key = jax.random.key(0)
-    answers = jax.vmap(lambda n: classify(n, inputs, steps, dt, key=key))(networks)
+    answers = _side_by_side(lambda n: classify(n, inputs, steps, dt, key=key))(networks)
     return (answers == labels).mean(-1)
 
 
+def _side_by_side(function: Callable) -> Callable:
+    """`jax.vmap`, but a single network is not mapped: a mapped convolution is slow on a CPU."""
+
+    def mapped(*arguments):
+        if jax.tree.leaves(arguments)[0].shape[0] > 1:
+            return jax.vmap(function)(*arguments)
+        result = function(*jax.tree.map(lambda a: a[0], arguments))
+        return jax.tree.map(lambda a: a[None], result)
+
+    return mapped
+
+
 def image_data(data: DataSet, limit: int = 0) -> DataSet:
-    """Images of shape (sample, channel, height, width), at most `limit` of them to train on."""
+    """Images of shape (sample, channel, height, width).
 
-    def with_channel(samples: Samples | None) -> Samples | None:
-        if samples is None or samples.inputs.ndim == 4:
-            return samples
-        return Samples(samples.inputs[:, None], samples.labels)
+    With a `limit`, at most so many to train on and a fifth as many to validate and to test.
+    """
 
-    train = data.train.take(slice(limit)) if limit else data.train
-    origin = f"{data.origin}; {len(train):,} of them to train on" if limit else data.origin
+    def some(samples: Samples | None, n: int) -> Samples | None:
+        if samples is None:
+            return None
+        inputs = samples.inputs if samples.inputs.ndim == 4 else samples.inputs[:, None]
+        kept = slice(n if limit else None)
+        return Samples(inputs[kept], samples.labels[kept])
+
+    origin = data.origin
+    if limit:
+        origin += f"; the first {limit:,} of them to train on, a fifth as many to validate and test"
     return replace(
         data,
         origin=origin,
         **{
-            name: with_channel(s)
-            for name, s in (("train", train), ("validation", data.validation), ("test", data.test))
+            "train": some(data.train, limit),
+            "validation": some(data.validation, limit // 5),
+            "test": some(data.test, limit // 5),
         },
     )
 

@@ -33,7 +33,7 @@ class Config(ClassifierConfig):
     channels: tuple[int, int] = (20, 50)
     hidden: int = 500
     source: Literal["cifar10", "synthetic"] = "cifar10"  # real photographs or stand-ins
-    limit: int = 0  # use only so many training images; 0 for all
+    limit: int = 0  # so many to train on, a fifth as many to test; 0 for all
 
 
 PRESETS = {

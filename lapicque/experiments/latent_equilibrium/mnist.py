@@ -38,6 +38,7 @@ class Config(ClassifierConfig):
     n_updates: int = 10
     dt: float = 0.01  # ms
     tau: float = 20.0  # ms
+    learning_rate: float = 12.0  # per presentation: eta_0 times lr_multiplier of the published code
     hidden: tuple[int, ...] = (300, 100)
     variants: tuple[Variant, ...] = ("le",)
     source: Literal["full", "5k", "any"] = "full"  # which digits
