@@ -76,11 +76,18 @@ class Torch:
     is overwritten. `outer_products` forms the slope of every sample on its own, as published.
     """
 
-    def __init__(self, torch, start: LearnerState, lesson: Lesson, outer_products: bool = False):
+    def __init__(
+        self,
+        torch,
+        start: LearnerState,
+        lesson: Lesson,
+        outer_products: bool = False,
+        device: str = "cpu",
+    ):
         def tensor(values):
-            return torch.tensor(np.array(values))
+            return torch.tensor(np.array(values), device=device)
 
-        self.torch, self.outer_products = torch, outer_products
+        self.torch, self.outer_products, self.device = torch, outer_products, device
         self.input, self.target = map(tensor, lesson)
         self.weight = [tensor(p.synapses.weight) for p in start.parameters]
         self.bias = [tensor(p.synapses.bias) for p in start.parameters]
@@ -122,6 +129,8 @@ class Torch:
         with self.torch.no_grad():
             for _ in range(steps):
                 self.step()
+        if self.device != "cpu":
+            self.torch.cuda.synchronize()
 
 
 class Products:
@@ -188,11 +197,11 @@ def check_torch(theirs: Torch, start: LearnerState, now: LearnerState) -> None:
     for i in LAYERS:
         for kind in ("weight", "bias"):
             first, last = (getattr(s.parameters[i].synapses, kind) for s in (start, now))
-            changed = getattr(theirs, kind)[i].numpy() - first
+            changed = getattr(theirs, kind)[i].cpu().numpy() - first
             assert_near(f"change of {kind} {i}", last - first, changed)
         for name in "upre":
             value = getattr(now.network.layers[i], name)
-            assert_near(f"{name} of layer {i}", value, getattr(theirs, name)[i].numpy())
+            assert_near(f"{name} of layer {i}", value, getattr(theirs, name)[i].cpu().numpy())
 
 
 def check_products(

@@ -112,7 +112,7 @@ def show(name: Name) -> None:
         table.add_row(field, *(text(values[field]) for values in columns.values()), meaning)
     _print(table)
     if experiment.claims:
-        table = _table("claim", "published", "holds if", "judged on", "source")
+        table = _table("claim", "stated", "holds if", "judged on", "source")
         for claim in experiment.claims:
             table.add_row(
                 f"{claim.statement} [{claim.metric}]",
@@ -253,12 +253,15 @@ def data_list() -> None:
 
 @data_app.command("fetch")
 @_guarded
-def data_fetch(name: Annotated[str, typer.Argument(help="Name of the data set.")]) -> None:
-    """Download a data set and verify its checksums."""
+def data_fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of data sets.")],
+) -> None:
+    """Download data sets and verify their checksums."""
     from lapicque import data
 
-    for path in data.fetch(name):
-        _print(str(path))
+    for name in names:
+        for path in data.fetch(name):
+            _print(str(path))
 
 
 def _execute(folder: Path, plan: Any, workers: int | None) -> dict[str, Any]:
@@ -345,7 +348,7 @@ def _summarise(result: dict[str, Any], folder: Path) -> None:
     title = f"\n{result['experiment']}, {result['preset']}, {seeds}, {span(result['wall_s'])}"
     _print(title)
     if result["claims"]:
-        table = _table("claim", "measured", "published", "holds if", "verdict")
+        table = _table("claim", "measured", "stated", "holds if", "verdict")
         for claim in result["claims"]:
             table.add_row(
                 claim["statement"],

@@ -18,7 +18,10 @@ def meanings(kind: type) -> dict[str, str]:
     Looked for in `field(metadata={"doc": ...})`, in the `Attributes:` of the docstring and in the
     comment at the end of the field's line.
     """
-    said = _comments(kind) | _attributes(inspect.getdoc(kind) or "")
+    said: dict[str, str] = {}
+    for ancestor in reversed(kind.__mro__[:-1]):  # a field may be declared further up
+        said |= _comments(ancestor)
+    said |= _attributes(inspect.getdoc(kind) or "")
     return {f.name: f.metadata.get("doc", said.get(f.name, "")) for f in fields(kind)}  # type: ignore[arg-type]
 
 

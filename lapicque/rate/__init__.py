@@ -38,6 +38,7 @@ from lapicque.rate.microcircuit import (
     record_patterns as record_patterns,
 )
 from lapicque.rate.models import (
+    Feedback as Feedback,
     dense as dense,
     lenet as lenet,
     map_layers as map_layers,

@@ -84,12 +84,8 @@ def free_run(
     Raises:
         InputError: `lessons` are empty or differ in length.
     """
-    _check_length(lessons)
+    check_length(lessons)
     free = without_errors(network)
-
-    def body(state, lesson):
-        state, risen, target = free_step(free, state, lesson, dt)
-        return state[0], (_trail(state[1], risen), risen[-1].r, target)
 
     def step(state, lesson):
         after, risen, target = free_step(free, state, lesson, dt)
@@ -112,3 +108,189 @@ def free_step(
         for new, s in zip(risen, state.layers, strict=True)
     )
     return NetworkState(layers, target, next_keys(state)), risen, target
+
+
+def without_errors(network: Network) -> Network:
+    """The same network, whose potentials are free of errors."""
+    return replace(network, coupling=0.0)
+
+
+def rest(network: Network, state: NetworkState) -> Adjoint:
+    """The adjoint at the true end of a sequence: nothing comes after."""
+    return tuple(LayerAdjoint(jnp.zeros_like(s.u), jnp.zeros_like(s.r)) for s in state.layers)
+
+
+def backward(
+    network: Network,
+    end: NetworkState,
+    trail: Trail,
+    lessons: Lesson,
+    dt: float,
+    terminal: Adjoint | None = None,
+) -> tuple[tuple[Parameters, ...], Adjoint]:
+    """Exact gradients of the cost along a free run.
+
+    Args:
+        network: That of the run.
+        end: The state after the run.
+        trail: What `free_run` returned.
+        lessons: What it was given.
+        dt: Step [ms].
+        terminal: The adjoint of what comes after, for a window within a longer sequence; `None`
+            at a true end, or for gradients that are truncated there.
+
+    Returns:
+        For every layer the slope of beta * (cost summed over the steps), averaged over the batch,
+        in the form of the local gradients and on their scale: what a local rule would add up
+        over the window. Then the adjoint at its start, the `terminal` of the window before.
+    """
+
+    def step(carry, row):
+        total, *rest_of_it = carry
+        rest_of_it, slopes, _ = _backward_step(network, rest_of_it, row, dt)
+        return (jax.tree.map(jnp.add, total, slopes), *rest_of_it), None
+
+    zero = jax.tree.map(jnp.zeros_like, network.parameters)
+    (total, adjoint, _), _ = _scan_back(step, (zero,), network, end, trail, lessons, terminal)
+    return total, adjoint
+
+
+def adjoint_errors(
+    network: Network,
+    end: NetworkState,
+    trail: Trail,
+    lessons: Lesson,
+    dt: float,
+    terminal: Adjoint | None = None,
+) -> tuple[Errors, ...]:
+    """The errors of every layer at every step, as `backward` finds them; arguments as there."""
+
+    def step(carry, row):
+        carry, _, errors = _backward_step(network, carry, row, dt)
+        return tuple(carry), errors
+
+    return _scan_back(step, (), network, end, trail, lessons, terminal)[1]
+
+
+def adjoint_gradients(
+    network: Network,
+    state: NetworkState,
+    lessons: Lesson,
+    dt: float,
+    terminal: Adjoint | None = None,
+) -> tuple[NetworkState, Float[Array, "time batch *n"], tuple[Parameters, ...]]:
+    """A free run and its exact gradients.
+
+    Returns:
+        The state after, the output rates of every step, and the gradients (see `backward`).
+
+    Raises:
+        InputError: `lessons` are empty or differ in length.
+    """
+    end, trail = free_run(network, state, lessons, dt)
+    gradients, _ = backward(network, end, trail, lessons, dt, terminal)
+    return end, trail.output, gradients
+
+
+def autodiff_gradients(
+    network: Network, state: NetworkState, lessons: Lesson, dt: float
+) -> tuple[NetworkState, Float[Array, "time batch *n"], tuple[Parameters, ...]]:
+    """The same by backpropagation through time: JAX differentiates the whole loop.
+
+    An independent oracle for `adjoint_gradients`, and the baseline of machine learning.
+
+    Raises:
+        InputError: `lessons` are empty or differ in length.
+    """
+    check_length(lessons)
+
+    def action(parameters):
+        free = without_errors(network).with_parameters(parameters)
+
+        def step(state, lesson):
+            after, risen, target = free_step(free, state, lesson, dt)
+            output = risen[-1].r
+            seen = state.layers[-1].r if free.schedule.down else output
+            return after, (output, free.nudging.cost(seen, target).sum())
+
+        after, (output, cost) = jax.lax.scan(step, state, lessons)
+        total = free.nudging.beta * cost.sum() / free.batch(lessons.input[0])
+        return total, (after, output)
+
+    gradients, (after, output) = jax.grad(action, has_aux=True)(network.parameters)
+    return after, output, gradients
+
+
+def _scan_back(step, first: tuple, network, end, trail, lessons, terminal):
+    adjoint = rest(network, end) if terminal is None else terminal
+    rates = tuple(s.r for s in end.layers)
+    rows = (trail.layers, lessons.input, trail.target)
+    return jax.lax.scan(step, (*first, adjoint, rates), rows, reverse=True)
+
+
+def _backward_step(network: Network, carry, row, dt: float):
+    """From step t to t - 1; the carry is the adjoint and the rates at step t."""
+    adjoint, rates = carry
+    trail, input, target = row
+    up, down = network.schedule
+    batch = network.batch(input)
+    owed: list[Array] = [jnp.zeros_like(r) for r in rates]  # to the rates of step t - 1
+    v, slopes, errors = [], [], []
+    sent = None  # error that falls within the step
+    for index in reversed(range(len(network.layers))):
+        layer, now = network.layers[index], trail[index]
+        arriving = adjoint[index].owed
+        if sent is not None:
+            arriving = arriving + sent
+        elif index == len(network.layers) - 1 and not down:
+            arriving = arriving + network.nudging.slope(rates[index], target)
+
+        def transmit(filtered, rate, layer=layer, index=index):
+            return layer.transmission.step(filtered, rate, None, index, dt)
+
+        # Noise is added, so that it does not change the way back: no keys are needed.
+        _, back = jax.vjp(transmit, now.before, rates[index])
+        lasting, arriving = back(arriving)
+        owed[index] = owed[index] + lasting
+        eps = layer.neurons.slope(now.p) * arriving
+        new_v, e, _ = lead_lag(
+            adjoint[index].v, eps, lead=layer.neurons.tau_r, lag=layer.neurons.tau_m, dt=dt
+        )
+        if index == 0:
+            below = input
+        else:
+            below = trail[index - 1].before if up else rates[index - 1]
+        drive = layer.drive(below, now.before)
+        if drive.transpose_recurrent is not None:
+            owed[index] = owed[index] + drive.transpose_recurrent(e)[1]
+        sent = None
+        if index:
+            falling = layer.send_down(below, e, drive.transpose)
+            if up:
+                owed[index - 1] = owed[index - 1] + falling
+            else:
+                sent = falling
+        v.append(new_v)
+        slopes.append(layer.slopes(drive, e, eps, now.du, batch))
+        errors.append(Errors(e, eps))
+    if down:
+        owed[-1] = owed[-1] + network.nudging.slope(trail[-1].before, target)
+    before = tuple(LayerAdjoint(*pair) for pair in zip(reversed(v), owed, strict=True))
+    carry = [before, tuple(layer.before for layer in trail)]
+    return carry, tuple(reversed(slopes)), tuple(reversed(errors))
+
+
+def check_length(lessons: Lesson) -> int:
+    """The number of steps.
+
+    Raises:
+        InputError: There are none, or inputs and targets differ in length.
+    """
+    steps, wanted = len(lessons.input), len(lessons.target)
+    if steps != wanted:
+        raise InputError(
+            f"`lessons` has {steps} inputs and {wanted} targets; each step needs one of each."
+        )
+    if steps == 0:
+        raise InputError("`lessons` has no steps; there is nothing to learn from.")
+    return steps

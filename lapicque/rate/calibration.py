@@ -1,5 +1,6 @@
 """Neuron-local calibration: each neuron learns to answer without lag."""
 
+import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
@@ -38,9 +39,16 @@ def calibrate_tau_m(
     finite("inputs", inputs)
     network.check(dt)
 
+    return _calibrate(network, state, inputs, rate, dt)
+
+
+@eqx.filter_jit
+def _calibrate(network: Network, state: NetworkState, inputs: Array, rate: float, dt: float):
+    tau_r = [layer.neurons.tau_r for layer in network.layers]
+
     def body(carry, x):
         tau_m, state = carry
-        now = with_time_constants(network, tau_m, [layer.neurons.tau_r for layer in network.layers])
+        now = with_time_constants(network, tau_m, tau_r)
         after, _ = now.step(state, x, dt)
         adapted = []
         for layer, before, new in zip(now.layers, state.layers, after.layers, strict=True):
@@ -52,7 +60,5 @@ def calibrate_tau_m(
         return (tuple(adapted), after), None
 
     start = tuple(layer.neurons.tau_m for layer in network.layers)
-    (tau_m, state), _ = jax.jit(lambda s: jax.lax.scan(body, s, inputs))((start, state))
-    return with_time_constants(
-        network, tau_m, [layer.neurons.tau_r for layer in network.layers]
-    ), state
+    (tau_m, state), _ = jax.lax.scan(body, (start, state), inputs)
+    return with_time_constants(network, tau_m, tau_r), state

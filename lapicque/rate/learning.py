@@ -8,11 +8,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PyTree, Shaped
+from jaxtyping import Array, Float, Int, PyTree, Shaped
 
-from lapicque._checks import in_range
+from lapicque._checks import InputError, in_range, known, positive, shape as check_shape
 from lapicque.rate.network import Network, NetworkState, Parameters
 from lapicque.rate.part import AbstractPart
+from lapicque.rate.stability import warn_if_unstable
 
 
 class Lesson(NamedTuple):
@@ -20,6 +21,23 @@ class Lesson(NamedTuple):
 
     input: Float[Array, "batch *input"]
     target: Float[Array, "batch *output"]
+
+
+def labelled(
+    inputs: Float[Array, "time batch *input"], labels: Int[Array, " batch"], classes: int
+) -> Lesson:
+    """Lessons of classification: the class of each sample is the target at every step.
+
+    Raises:
+        InputError: A label is not one of 0 ... classes - 1, or there is not one per sample.
+    """
+    numbers = known(labels)
+    if numbers is not None and numbers.dtype.kind not in "iu":
+        raise InputError(f"`labels` are of type {numbers.dtype}; they must be integers.")
+    in_range("labels", labels, 0, classes - 1, hint="They name classes, counted from 0.")
+    check_shape("labels", labels, (inputs.shape[1],), hint="One label belongs to each sample.")
+    target = jax.nn.one_hot(labels, classes, dtype=inputs.dtype)
+    return Lesson(inputs, jnp.broadcast_to(target, (len(inputs), *target.shape)))
 
 
 class LearnerState(NamedTuple):
@@ -56,13 +74,21 @@ class Learner(AbstractPart[LearnerState]):
         neurons, output, slope = network.step_with_gradients(
             state.network, input.input, input.target, dt
         )
+        return self.update(state, neurons, slope), output
+
+    def update(
+        self, state: LearnerState, neurons: NetworkState, slope: tuple[Parameters, ...]
+    ) -> LearnerState:
+        """The state after one change of the parameters, with the network as `neurons` has it."""
         old: Any = state.parameters
         change, optimizer = self.optimizer.update(cast(Any, slope), state.optimizer, old)
         new: Any = optax.apply_updates(old, change)
-        return LearnerState(new, neurons, optimizer), output
+        return LearnerState(new, neurons, optimizer)
 
     def check(self, dt: float) -> None:
+        """Raise an `InputError` where parameters do not fit `dt`; warn of unstable errors."""
         self.network.check(dt)
+        warn_if_unstable(self.network)
 
     def trained(self, state: LearnerState) -> Network:
         """The network with what it has learned."""
@@ -71,26 +97,59 @@ class Learner(AbstractPart[LearnerState]):
 
 def per_layer(
     synapses: Sequence[optax.GradientTransformation],
-    time_constants: optax.GradientTransformation | None = None,
+    tau_m: optax.GradientTransformation | None = None,
+    tau_r: optax.GradientTransformation | None = None,
 ) -> optax.GradientTransformation:
-    """One transformation per layer for the synapses; time constants rest unless one is given."""
+    """One transformation per layer for the synapses; time constants rest unless one is given.
+
+    Time constants that learn need a lower bound: `optax.chain(optax.adam(1e-3), keep_above(dt))`.
+    """
     rules: dict[Hashable, optax.GradientTransformation] = {
         str(i): rule for i, rule in enumerate(synapses)
     }
-    rules["tau"] = optax.set_to_zero() if time_constants is None else time_constants
+    rules["tau_m"] = optax.set_to_zero() if tau_m is None else tau_m
+    rules["tau_r"] = optax.set_to_zero() if tau_r is None else tau_r
 
     def labels(parameters: tuple[Parameters, ...]) -> tuple[Parameters, ...]:
         return tuple(
             Parameters(
                 synapses=jax.tree.map(lambda _, i=i: str(i), p.synapses),
                 recurrent=jax.tree.map(lambda _, i=i: str(i), p.recurrent),
-                tau_m="tau",  # pyright: ignore[reportArgumentType]
-                tau_r="tau",  # pyright: ignore[reportArgumentType]
+                tau_m="tau_m",  # pyright: ignore[reportArgumentType]
+                tau_r="tau_r",  # pyright: ignore[reportArgumentType]
             )
             for i, p in enumerate(parameters)
         )
 
     return optax.multi_transform(rules, labels)
+
+
+def keep_above(low: float) -> optax.GradientTransformation:
+    """Shorten changes so that no parameter falls below `low`; the last link of a chain.
+
+    For time constants [ms]: below the step `dt` the filters would overshoot.
+
+    Raises:
+        InputError: `low` is not above 0.
+    """
+    positive("low", low)
+    return _keep_above(float(low))
+
+
+@lru_cache
+def _keep_above(low: float) -> optax.GradientTransformation:
+    def update(updates, state, params=None):
+        if params is None:
+            raise ValueError("`keep_above` needs the parameters: pass them to `update`.")
+
+        def shorten(change: Array, value: Array) -> Array:
+            # A few roundings above `low`, so that the sum that Optax forms is not below it.
+            floor = low * (1 + 4 * jnp.finfo(value.dtype).eps)
+            return jnp.where(value + change < floor, floor - value, change)
+
+        return jax.tree.map(shorten, updates, params), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
 def local_sgd(rates: Sequence[float]) -> optax.GradientTransformation:

@@ -133,16 +133,15 @@ def _newborn(
 ) -> tuple[Network, LearnerState]:
     """All networks and their states, each with a leading axis of networks."""
 
-    @eqx.filter_vmap
-    def born(k):
+    pairs = []
+    for k in range(config.n_networks):
         key = jax.random.fold_in(jax.random.key(seed), k)
         network = build(key)
         nudging = replace(network.nudging, beta=config.beta)
         network = replace(network, nudging=nudging, schedule=SCHEDULES[config.schedule])
         state = Learner(network, optimizer).init((config.batch,), jax.random.fold_in(key, 1))
-        return network, state
-
-    return eqx.filter_jit(born)(jnp.arange(config.n_networks))
+        pairs.append((network, state))
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *pairs)
 
 
 @eqx.filter_jit
@@ -239,5 +238,5 @@ def learning_curves(recordings, labels: Mapping[str, str], styles: Mapping[str, 
         )
     axis.set(xlabel="epoch", ylabel="accuracy [%]", ylim=(None, 100.5))
     if len(labels) > 1:
-        axis.legend(loc="lower right")
+        axis.legend(loc="center right")
     return figure

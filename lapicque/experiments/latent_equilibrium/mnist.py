@@ -18,7 +18,7 @@ from lapicque.experiments.latent_equilibrium._classifier import (
     train,
 )
 from lapicque.lab import Certainty, Claim, Outcome
-from lapicque.rate import dense, with_mismatch
+from lapicque.rate import Feedback, dense, with_mismatch
 
 Variant = Literal["le", "random", "slow", "without"]
 LABELS: dict[Variant, str] = {
@@ -97,7 +97,7 @@ def run(config: Config, seed: int, session) -> Outcome:
             settings = replace(config, tau=10.0, dt=1.0, n_updates=2 * config.n_updates)
 
         def build(key, name=name, tau=settings.tau):
-            feedback = "random" if name == "random" else "transpose"
+            feedback: Feedback = "random" if name == "random" else "transpose"
             if name != "without":
                 return dense(key, sizes, tau_m=tau, tau_r=tau, feedback=feedback)
             return with_mismatch(dense(key, sizes, tau_m=tau, tau_r=0.0), "rate")

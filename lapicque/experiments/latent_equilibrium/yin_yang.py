@@ -26,7 +26,7 @@ from lapicque.experiments.latent_equilibrium._classifier import (
 )
 from lapicque.lab import Certainty, Claim, Outcome
 from lapicque.lab.figure import subplots
-from lapicque.rate import Nudging, classify, cross_entropy, dense, per_layer
+from lapicque.rate import Feedback, Nudging, classify, cross_entropy, dense, per_layer
 
 VARIANTS = {
     "le": "transposed feedback",
@@ -92,11 +92,11 @@ def run(config: Config, seed: int, session) -> Outcome:
     sizes = (data.shape[0], config.n_hidden, data.n_classes)
     trained = {}
     for name in VARIANTS:
-        feedback = "random" if name == "random" else "transpose"
+        feedback: Feedback = "random" if name == "random" else "transpose"
         factors = (0.0, *config.factors[1:]) if name == "frozen" else config.factors
         rules = [optax.adam(config.learning_rate * factor) for factor in factors]
 
-        def build(key, feedback=feedback):
+        def build(key, feedback: Feedback = feedback):
             network = dense(
                 key,
                 sizes,
