@@ -11,6 +11,7 @@ from lapicque.data.digits import digits as digits
 from lapicque.data.idx import read_idx as read_idx
 from lapicque.data.latency import spike_times as spike_times
 from lapicque.data.mnist import fashion_mnist as fashion_mnist, mnist as mnist
+from lapicque.data.mnist1d import MNIST1DOptions as MNIST1DOptions, mnist1d as mnist1d
 from lapicque.data.mnist_5k import mnist_5k as mnist_5k
 from lapicque.data.pixels import scaled as scaled
 from lapicque.data.synthetic import synthetic_images as synthetic_images

@@ -64,5 +64,5 @@ def test_missing_data_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     experiment = load("latent_equilibrium/cifar10_lenet")
-    with pytest.raises(DataError, match="cifar-10-binary.tar.gz"):
+    with pytest.raises(DataError, match=r"cifar-10-binary\.tar\.gz"):
         experiment.run(experiment.presets["quick"], 0, Quiet())
