@@ -5,13 +5,27 @@ from lapicque.data._sources import Source
 from lapicque.data.bars import SOURCE as BARS
 from lapicque.data.cifar10 import SOURCE as CIFAR10
 from lapicque.data.digits import SOURCE as DIGITS
+from lapicque.data.mackey_glass import SOURCE as MACKEY_GLASS
 from lapicque.data.mnist import FASHION_MNIST, MNIST
 from lapicque.data.mnist1d import SOURCE as MNIST1D
 from lapicque.data.mnist_5k import SOURCE as MNIST_5K
+from lapicque.data.speech_commands import SOURCE as SPEECH_COMMANDS
 from lapicque.data.synthetic import SOURCE as SYNTHETIC_IMAGES
 from lapicque.data.yin_yang import SOURCE as YIN_YANG
 
-_ALL = (YIN_YANG, BARS, DIGITS, MNIST, MNIST_5K, MNIST1D, FASHION_MNIST, CIFAR10, SYNTHETIC_IMAGES)
+_ALL = (
+    YIN_YANG,
+    BARS,
+    DIGITS,
+    MNIST,
+    MNIST_5K,
+    MNIST1D,
+    FASHION_MNIST,
+    CIFAR10,
+    SPEECH_COMMANDS,
+    MACKEY_GLASS,
+    SYNTHETIC_IMAGES,
+)
 
 
 def sources() -> tuple[Source, ...]:

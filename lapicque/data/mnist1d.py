@@ -5,7 +5,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from lapicque._checks import InputError, in_range
 from lapicque.data._samples import DataSet, Samples
@@ -139,6 +138,8 @@ def draw(
     stroke: NDArray[np.float64], rng: np.random.RandomState, options: MNIST1DOptions
 ) -> NDArray[np.float64]:
     """One sequence from a stroke, shape (length,), not yet normalised."""
+    from scipy.ndimage import gaussian_filter  # not loaded to list the data sets
+
     low, high = options.padding
     tail = low + int(rng.rand() * (high - low + 1))
     x = _resampled(np.concatenate([stroke + OFFSET, np.zeros(tail)]), stroke.size + high)

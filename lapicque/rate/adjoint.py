@@ -256,10 +256,8 @@ def _backward_step(network: Network, carry, row, dt: float):
         new_v, e, _ = lead_lag(
             adjoint[index].v, eps, lead=layer.neurons.tau_r, lag=layer.neurons.tau_m, dt=dt
         )
-        if index == 0:
-            below = input
-        else:
-            below = trail[index - 1].before if up else rates[index - 1]
+        beneath = [layer.before for layer in trail] if up else rates
+        below = beneath[index - 1] if index else input
         drive = layer.drive(below, now.before)
         if drive.transpose_recurrent is not None:
             owed[index] = owed[index] + drive.transpose_recurrent(e)[1]

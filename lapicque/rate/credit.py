@@ -13,7 +13,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -74,6 +74,48 @@ def windowed(gradients: Gradients) -> Credit:
 
     # The network's own filters play no part here, nor do the demands that they make.
     return Credit(lambda network: with_error_filter(network, instantaneous), learn, False)
+
+
+def causal_gradients(
+    network: Network, state: NetworkState, lessons: Lesson, dt: float
+) -> tuple[NetworkState, Outputs, tuple[Parameters, ...]]:
+    """What the network's own errors would change over a window in which nothing changes.
+
+    The same form as `adjoint_gradients` and `autodiff_gradients`, to compare with them.
+
+    Returns:
+        The state after, the output rates, and the local slopes summed over the steps.
+
+    Raises:
+        InputError: `lessons` are empty or differ in length.
+    """
+    check_length(lessons)
+
+    def step(carry, lesson):
+        state, total = carry
+        state, output, slope = network.step_with_gradients(state, lesson.input, lesson.target, dt)
+        return (state, jax.tree.map(jnp.add, total, slope)), output
+
+    zero = jax.tree.map(jnp.zeros_like, network.parameters)
+    (state, total), outputs = jax.lax.scan(step, (state, zero), lessons)
+    return state, outputs, total
+
+
+def causal_errors(
+    network: Network, state: NetworkState, lessons: Lesson, dt: float
+) -> tuple[Float[Array, "time batch *n"], ...]:
+    """The network's own errors `e` of every layer at every step, to compare with the adjoint's.
+
+    Raises:
+        InputError: `lessons` are empty or differ in length.
+    """
+    check_length(lessons)
+
+    def step(state, lesson):
+        state, _, _ = network.step_with_gradients(state, lesson.input, lesson.target, dt)
+        return state, tuple(layer.e for layer in state.layers)
+
+    return jax.lax.scan(step, state, lessons)[1]
 
 
 CREDITS: dict[str, Credit] = {

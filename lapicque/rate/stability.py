@@ -54,9 +54,8 @@ def loop_gain(network: Network) -> LoopGain:
     again, around = (np.asarray(gains) for gains in _gains(network))
     found = []
     for index, gain in enumerate(again):
-        ratio = np.max(
-            known(network.layers[index].neurons.tau_m / network.layers[index].neurons.tau_r)
-        )
+        neurons = network.layers[index].neurons
+        ratio = float(jnp.max(neurons.tau_m / neurons.tau_r))
         remedy = f"the recurrent weights or tau_m / tau_r (now up to {ratio:.3g})"
         found.append(LoopGain(float(gain), f"recurrent synapses of layer {index}", remedy))
     for index, gain in enumerate(around):

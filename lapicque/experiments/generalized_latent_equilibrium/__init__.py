@@ -1,0 +1,1 @@
+"""Generalized Latent Equilibrium: learning through time, on line (Ellenberger et al. 2024)."""
