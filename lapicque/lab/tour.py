@@ -12,7 +12,11 @@ from lapicque.lab.folders import create, plan
 from lapicque.lab.progress import Watch
 from lapicque.lab.run import Failed, execute
 
-STOPS = ("latent_equilibrium/digits", "latent_equilibrium/bars_microcircuit")
+STOPS = (
+    "latent_equilibrium/digits",
+    "latent_equilibrium/bars_microcircuit",
+    "generalized_latent_equilibrium/lagline",
+)
 
 
 def tour(

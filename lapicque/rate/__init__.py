@@ -1,6 +1,12 @@
 """Graded-output neurons that learn in continuous time."""
 
 from lapicque.rate.activations import hard_sigmoid as hard_sigmoid, identity as identity
+from lapicque.rate.adjoint import (
+    adjoint_errors as adjoint_errors,
+    adjoint_gradients as adjoint_gradients,
+    autodiff_gradients as autodiff_gradients,
+    free_run as free_run,
+)
 from lapicque.rate.calibration import calibrate_tau_m as calibrate_tau_m
 from lapicque.rate.compartment import (
     Compartment as Compartment,
@@ -11,9 +17,19 @@ from lapicque.rate.compartment import (
     prospective as prospective,
     retarded as retarded,
 )
+from lapicque.rate.credit import (
+    CREDITS as CREDITS,
+    Credit as Credit,
+    WindowLearner as WindowLearner,
+    causal as causal,
+    windowed as windowed,
+    windows as windows,
+    with_error_filter as with_error_filter,
+)
 from lapicque.rate.energy import energy as energy
 from lapicque.rate.errors import (
     ErrorFilter as ErrorFilter,
+    gain_corrected as gain_corrected,
     instantaneous as instantaneous,
     swapped as swapped,
 )
@@ -23,6 +39,8 @@ from lapicque.rate.learning import (
     LearnerState as LearnerState,
     Lesson as Lesson,
     hold as hold,
+    keep_above as keep_above,
+    labelled as labelled,
     local_sgd as local_sgd,
     per_layer as per_layer,
     present as present,
@@ -70,6 +88,12 @@ from lapicque.rate.plasticity import (
     error_times_trace as error_times_trace,
     low_passed as low_passed,
 )
+from lapicque.rate.stability import (
+    LoopGain as LoopGain,
+    UnstableErrorsWarning as UnstableErrorsWarning,
+    loop_gain as loop_gain,
+)
+from lapicque.rate.streaming import Stream as Stream
 from lapicque.rate.synapses import (
     Conv2d as Conv2d,
     Dense as Dense,

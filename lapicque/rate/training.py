@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from lapicque._checks import in_range
 from lapicque.rate.learning import Learner, LearnerState, Lesson, hold, present
 from lapicque.rate.network import Network
 
@@ -28,11 +29,15 @@ def epoch(
         steps: Steps per batch.
         dt: Step [ms].
 
+    Raises:
+        InputError: A label is not one of 0 ... classes - 1 (outside a traced program).
+
     Returns:
         The state after, with the mean `cost` and `accuracy` of the answers given on the way.
     """
     inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)
     classes = state.network.target.shape[-1]
+    in_range("labels", labels, 0, classes - 1, hint="They name classes, counted from 0.")
 
     def body(state, index):
         y = labels[index]

@@ -1,34 +1,11 @@
-"""Every branch of every experiment, in seconds: the smoke presets."""
-
-import math
+"""Settings, seeds and missing data of the experiments on Latent Equilibrium."""
 
 import numpy as np
 import pytest
 
 from lapicque._checks import DataError, InputError
 from lapicque.lab import Quiet
-from lapicque.lab.registry import entries, load
-
-SMOKED_ELSEWHERE = {"bars_microcircuit", "mimic_microcircuit"}
-EXPERIMENTS = [
-    entry.name
-    for entry in entries("latent_equilibrium")
-    if entry.name.split("/")[1] not in SMOKED_ELSEWHERE
-]
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_smoke(name):
-    """It runs, its claims name metrics that exist, and its figures draw."""
-    experiment = load(name)
-    config = experiment.presets["smoke"]
-    outcome = experiment.run(config, 0, Quiet())
-    assert all(math.isfinite(value) for value in outcome.metrics.values())
-    judged = {c.metric for c in experiment.claims if "quick" in c.presets or "paper" in c.presets}
-    assert judged <= set(outcome.metrics)
-    assert all(np.isfinite(array).all() for array in outcome.recordings.values())
-    for figure in experiment.figures(outcome, config).values():
-        figure.canvas.draw()
+from lapicque.lab.registry import load
 
 
 def test_seeds_differ_and_repeat():

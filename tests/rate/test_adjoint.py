@@ -113,7 +113,7 @@ def both(net, series, dt, state=None):
 class TestAgainstAutodiff:
     """V1: all parameter groups, W, b, recurrent W, tau_m and tau_r."""
 
-    @settings(deadline=None, max_examples=8)
+    @settings(deadline=None, max_examples=5)
     @pytest.mark.parametrize(
         ("schedule", "recurrent"),
         [(name, True) for name in SCHEDULES] + [("synchronous", False), ("sweeps", False)],

@@ -213,20 +213,22 @@ def figures(outcome: Outcome, config: Config):
         "instantaneous": "errors at once",
         "bptt": "backpropagation through time",
     }
-    figure, axes = subplots(1, 2, height=3.0, gridspec_kw={"width_ratios": (2, 3)})
+    figure, axes = subplots(1, 2, height=3.6, gridspec_kw={"width_ratios": (2, 3)})
     r = outcome.recordings
     shown = slice(max(0, len(r["target"]) - 300), None)
     time = config.dt * np.arange(len(r["target"][shown]))
-    axes[0, 1].plot(time, r["target"][shown], color="0.6", lw=3, label="signal")
+    axes[0, 1].plot(time, r["target"][shown], color="0.7", lw=4)
     for credit in config.credits:
         nrmse = r[f"{credit}/nrmse"]
         label = labels.get(credit, credit)
         axes[0, 0].semilogy(np.arange(1, len(nrmse) + 1), nrmse, label=label)
-        axes[0, 1].plot(time, r[f"{credit}/prediction"][shown], lw=1, label=label)
+        axes[0, 1].plot(time, r[f"{credit}/prediction"][shown], lw=1)
     for name, style in (("memoryless", ":"), ("linear", "--")):
         level = outcome.metrics[f"{name}_nrmse"]
         axes[0, 0].axhline(level, color="0.5", ls=style, lw=1, label=f"least squares, {name}")
     axes[0, 0].set(xlabel="times heard", ylabel="error / standard deviation")
-    axes[0, 0].legend()
-    axes[0, 1].set(xlabel="time [ms]", title=f"Predicted {config.horizon:g} ms before")
+    axes[0, 1].set(
+        xlabel="time [ms]", title=f"The signal, and what was said {config.horizon} ms before"
+    )
+    figure.legend(loc="outside lower center", ncols=2)
     return {"prediction": figure}

@@ -43,7 +43,7 @@ class Config(ClassifierConfig):
 
 PRESETS = {
     "smoke": Config(
-        n_networks=1, epochs=1, hidden=(20, 10), tau_syn=(0.0, 0.5), presentations=(10, 20)
+        n_networks=1, epochs=1, hidden=(20, 10), tau_syn=(0.0, 0.5), presentations=(10,)
     ),
     "quick": Config(),
     "paper": Config(

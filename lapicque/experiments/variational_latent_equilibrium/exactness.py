@@ -28,6 +28,7 @@ class Config:
     """Settings of the comparison; times in arbitrary units."""
 
     dts: tuple[float, ...] = (0.01, 0.05, 0.2)
+    delay_dts: tuple[float, ...] = (0.04, 0.02, 0.01, 0.005)  # of the forgotten delays
     steps: int = 200
     batch: int = 4
     n_networks: int = 2
@@ -46,7 +47,9 @@ class Config:
 
 
 PRESETS = {
-    "smoke": Config(dts=(0.1,), steps=40, n_networks=1, duration=40.0, n_students=2),
+    "smoke": Config(
+        dts=(0.1,), delay_dts=(0.04, 0.02), steps=40, n_networks=1, duration=40.0, n_students=2
+    ),
     "quick": Config(),
     "paper": Config(n_networks=10, duration=8000.0),
 }
@@ -166,11 +169,11 @@ def residual(seed: int, dt: float, steps: int) -> float:
         return float(jnp.abs(slope[1:]).max())
 
 
-def without_delays(seed: int, duration: float = 40.0) -> np.ndarray:
+def without_delays(seed: int, dts: tuple[float, ...], duration: float = 40.0) -> np.ndarray:
     """Error of the formula without delays for a net with delays; rows (dt, relative error)."""
     rows = []
     with jax.enable_x64(True):
-        for dt in (0.04, 0.02, 0.01, 0.005):
+        for dt in dts:
             net = various(seed, (2, 4, 4, 2), SYNCHRONOUS)
             time = dt * np.arange(round(duration / dt))[:, None, None]
             x = jnp.asarray(np.sin(time * np.array([0.7, 1.9])))
@@ -188,7 +191,7 @@ def run(config: Config, seed: int, session) -> Outcome:
     stationary = session.stage(
         "residual", lambda: np.array(residual(seed, config.dts[-1], config.steps))
     )
-    delays = session.stage("delays", lambda: without_delays(seed))
+    delays = session.stage("delays", lambda: without_delays(seed, config.delay_dts))
     chain = lagline.Config(
         n_students=config.n_students,
         duration=config.duration,

@@ -1,6 +1,4 @@
-"""Every branch of the experiments on learning through time, in seconds: the smoke presets."""
-
-import math
+"""Settings and missing data of the experiments on learning through time."""
 
 import numpy as np
 import pytest
@@ -9,35 +7,6 @@ from lapicque._checks import DataError, InputError
 from lapicque.experiments.generalized_latent_equilibrium import speech_commands as speech
 from lapicque.lab import Quiet
 from lapicque.lab.registry import load
-
-EXPERIMENTS = [
-    *(
-        f"generalized_latent_equilibrium/{name}"
-        for name in (
-            "mackey_glass",
-            "mnist1d_end_to_end",
-            "mnist1d_lagnet_mlp",
-            "robustness",
-            "speech_commands",
-        )
-    ),
-    "variational_latent_equilibrium/mnist1d",
-]
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_smoke(name):
-    """It runs, its claims name metrics that exist, and its figures draw."""
-    experiment = load(name)
-    config = experiment.presets["smoke"]
-    outcome = experiment.run(config, 0, Quiet())
-    assert all(math.isfinite(value) for value in outcome.metrics.values())
-    judged = {c.metric for c in experiment.claims if "quick" in c.presets or "paper" in c.presets}
-    assert judged <= set(outcome.metrics)
-    assert all(np.isfinite(array).all() for array in outcome.recordings.values())
-    assert outcome.data
-    for figure in experiment.figures(outcome, config).values():
-        figure.canvas.draw()
 
 
 @pytest.mark.parametrize(
