@@ -31,8 +31,8 @@ class Config(ClassifierConfig):
     n_networks: int = 2
     epochs: int = 20
     noise: float = 0.2  # standard deviation of a rate at each step
-    tau_syn: tuple[float, ...] = (0.0, 0.5, 2.0)  # ms, 0 for no filter
-    presentations: tuple[int, ...] = (20, 50, 100)  # steps
+    tau_syn: tuple[float, ...] = (0.0, 0.5)  # ms, 0 for no filter
+    presentations: tuple[int, ...] = (20, 100)  # steps
 
     def __post_init__(self):
         super().__post_init__()
@@ -51,6 +51,7 @@ PRESETS = {
         epochs=100,
         dt=0.05,
         tau=20.0,
+        tau_syn=(0.0, 0.5, 2.0),
         presentations=(20, 50, 100, 200, 500, 1000),
     ),
 }
