@@ -25,6 +25,7 @@ from lapicque._checks import InputError, one_of
 from lapicque.rate.adjoint import adjoint_gradients, autodiff_gradients, check_length
 from lapicque.rate.errors import ErrorFilter, instantaneous, swapped
 from lapicque.rate.learning import Learner, LearnerState, Lesson
+from lapicque.rate.models import map_layers
 from lapicque.rate.network import Network, NetworkState, Parameters
 from lapicque.rate.part import AbstractPart, simulate
 
@@ -50,8 +51,7 @@ class Credit(NamedTuple):
 
 def with_error_filter(network: Network, error_filter: ErrorFilter) -> Network:
     """The same network with one error filter in every layer."""
-    layers = tuple(replace(layer, error_filter=error_filter) for layer in network.layers)
-    return eqx.tree_at(lambda n: n.layers, network, layers)
+    return map_layers(network, lambda layer: replace(layer, error_filter=error_filter))
 
 
 @lru_cache  # the same filter gives the same object, so that compiled programs are found again
