@@ -9,13 +9,15 @@ prospective errors, the slopes of all weights and biases, and Adam, in float32. 
              current, per slope and per error, in place, and Adam over all parameters as one vector
     usual    the same, but with slopes formed sample by sample and averaged, as published, and with
              `torch.optim.Adam` over weights and biases as they are
+    public   the authors' program, where a checkout of github.com/unibe-cns/gle-code is given
 
-No code of the authors takes part: both peers are our own, written for this race. The answers are
-compared first: the same weights and rates after twenty steps from the same start.
+The first two peers are our own, written for this race. The answers are compared first: the same
+weights and rates after twenty steps from the same start. The public program sends errors down with
+the weights of the step before, so that its rates and errors are compared while nothing learns.
 
 The process pins itself to one core, see `_race.py`.
 
-    python benchmarks/mnist1d_step.py --repeats 15
+    python benchmarks/mnist1d_step.py --repeats 15 --public ../gle-code
 """
 # ruff: noqa: E402
 
@@ -24,6 +26,10 @@ from _race import RESULTS, Rival, Time, keep, machine, one_core, race
 CORE = one_core()
 
 import argparse
+import contextlib
+import importlib
+import io
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -47,8 +53,8 @@ STEPS = 100  # per turn
 class Ours:
     """`Learner.step` in a compiled loop over slices, its state donated."""
 
-    def __init__(self, lessons: Lesson, seed: int = 0):
-        learner = Learner(build(jax.random.key(seed), CONFIG), adam(CONFIG.learning_rate))
+    def __init__(self, lessons: Lesson, seed: int = 0, rate: float = CONFIG.learning_rate):
+        learner = Learner(build(jax.random.key(seed), CONFIG), adam(rate))
         learner.check(CONFIG.dt)
         self.learner, self.lessons = learner, lessons
         self.state = learner.init((BATCH,))
@@ -152,6 +158,72 @@ class Torch:
                 self.step(self.input[t])
 
 
+class Public:
+    """The published program, imported from a checkout, from the same start.
+
+    It lists the slow neurons of a layer before the fast ones.
+    """
+
+    def __init__(self, torch, ours: Ours, checkout: Path, rate: float = CONFIG.learning_rate):
+        for folder in (checkout, checkout / "experiments" / "mnist1d"):
+            sys.path.insert(0, str(folder))
+        networks = importlib.import_module("networks")
+        utils = importlib.import_module("lib.utils")
+        self.torch = torch
+        Net = networks.E2ELagMLPNet
+        self.loss, Net.compute_target_error = utils.get_loss_and_derivative("ce", "linear")
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.net = Net(
+                dt=CONFIG.dt,
+                tau=CONFIG.tau,
+                prospective_errors=True,
+                n_hidden_layers=CONFIG.depth,
+                hidden_fast_size=CONFIG.fast,
+                hidden_slow_size=CONFIG.slow,
+                phi="tanh",
+                output_phi="linear",
+            )
+        self.theirs = np.r_[CONFIG.fast : CONFIG.fast + CONFIG.slow, : CONFIG.fast]
+        self.layers = [getattr(self.net, f"layer_{i}") for i in range(CONFIG.depth + 1)]
+        self.dynamics = [getattr(self.net, f"dyn_{i}") for i in range(CONFIG.depth + 1)]
+        last = len(self.layers) - 1
+        for i, (layer, p) in enumerate(
+            zip(self.layers, ours.learner.network.parameters, strict=True)
+        ):
+            rows = slice(None) if i == last else self.theirs
+            weight, bias = np.array(p.synapses.weight)[rows], np.array(p.synapses.bias)[rows]
+            layer.weight.data = torch.tensor(weight[:, self.theirs] if i else weight)
+            layer.bias.data = torch.tensor(bias)
+        self.net._initialize_dynamic_variables((BATCH, 1))
+        for dynamics in self.dynamics:  # at rest, where theirs has a slope of 0 for one step
+            dynamics.r_prime = torch.ones_like(dynamics.r)
+        self.optimizer = torch.optim.Adam(self.net.parameters(), rate)
+        self.input = torch.tensor(np.array(ours.lessons.input))
+        self.target = torch.tensor(np.array(ours.lessons.target[0])).argmax(-1)
+
+    def run(self, steps: int) -> None:
+        """As in the published training loop, its bookkeeping of the loss included."""
+        for t in range(steps):
+            self.optimizer.zero_grad()
+            with self.torch.no_grad():
+                output = self.net(self.input[t], self.target, beta=CONFIG.beta)
+                self.loss(output, self.target, reduction="sum").item()
+            self.optimizer.step()
+
+    def check(self, ours: Ours) -> None:
+        """The same rates and errors."""
+        mine = np.argsort(self.theirs)
+        for i, (state, dynamics) in enumerate(
+            zip(ours.state.network.layers, self.dynamics, strict=True)
+        ):
+            rows = slice(None) if dynamics is self.dynamics[-1] else mine
+            pairs = {"rate": (state.r, dynamics.r), "error": (state.e, dynamics.prosp_v)}
+            for name, (a, b) in pairs.items():
+                b = b.numpy()[:, rows]
+                distance = np.linalg.norm(a - b) / np.linalg.norm(b)
+                assert distance < 0.01, f"Public differs by {distance:.1e} in {name} of layer {i}."
+
+
 def draw(seed: int = 1) -> Lesson:
     """A random walk per sample, and one-hot targets."""
     rng = np.random.default_rng(seed)
@@ -177,10 +249,10 @@ def check(ours: Ours, theirs: Torch) -> None:
             assert distance < 0.01, f"Rivals differ by {distance:.1e} in the {name} of layer {i}."
 
 
-def measure(repeats: int, torch) -> dict[str, Time]:
+def measure(repeats: int, torch, public: Path | None) -> dict[str, Time]:
     """First the same answer, which is the warm-up too, then the time."""
     ours = Ours(draw())
-    rivals: dict[str, Ours | Torch] = {"ours": ours}
+    rivals: dict[str, Ours | Torch | Public] = {"ours": ours}
     if torch is not None:
         peers = {"torch": Torch(torch, ours), "usual": Torch(torch, ours, usual=True)}
         ours.run(CHECKED_STEPS)
@@ -188,6 +260,13 @@ def measure(repeats: int, torch) -> dict[str, Time]:
             peer.run(CHECKED_STEPS)
             check(ours, peer)
         rivals |= peers
+        if public is not None:
+            still = Ours(draw(), rate=0)
+            program = Public(torch, still, public, rate=0)
+            still.run(CHECKED_STEPS)
+            program.run(CHECKED_STEPS)
+            program.check(still)
+            rivals["public"] = Public(torch, ours, public)
     race_of = [Rival(name, partial(rival.run, STEPS), STEPS) for name, rival in rivals.items()]
     for rival in race_of:
         rival.run()
@@ -199,6 +278,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=15, help="turns of every rival")
+    parser.add_argument("--public", type=Path, help="checkout of the authors' program")
     parser.add_argument("--json", type=Path, default=RESULTS / "mnist1d_step.json")
     options = parser.parse_args()
     try:
@@ -213,7 +293,7 @@ def main() -> None:
         torch = None
         console.print(f"{error} The race goes on without PyTorch.", markup=False)
     surroundings = machine(CORE, ["lapicque", "jax", "jaxlib", "numpy", "optax", "torch"])
-    times = measure(options.repeats, torch)
+    times = measure(options.repeats, torch, options.public)
     table = Table(title="MNIST-1D, 14,956 parameters, batch 100, one learning step on one core")
     for head in ("rival", "least [us]", "median [us]", "of CPU [us]", "over ours", "in CPU"):
         table.add_column(head, justify="right")
@@ -226,7 +306,7 @@ def main() -> None:
     record = {
         **surroundings,
         "work": {"batch": BATCH, "turns": options.repeats, "dtype": "float32"},
-        "peers": "eager PyTorch, our own transcriptions",
+        "peers": "eager PyTorch: our own transcriptions, and the authors' program where given",
         "us_per_step": {name: time._asdict() for name, time in times.items()},
         "ratios": {name: time.wall / times["ours"].wall for name, time in times.items()},
         "ratios_of_cpu": {name: time.cpu / times["ours"].cpu for name, time in times.items()},
