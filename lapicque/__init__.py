@@ -8,7 +8,7 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_ROOMS = ("data", "experiments", "lab", "rate")
+_ROOMS = ("data", "experiments", "lab", "rate", "spiking")
 
 
 def __getattr__(name: str) -> ModuleType:
