@@ -64,7 +64,7 @@ ADEX = {
     "sigma_mm": 0.2,  # probability ~ exp(-d^2 / (2 sigma^2))
     "delay": {"offset": 0.3, "mm_per_ms": 0.2, "rounded_to": 0.1},
     "weights_uS": [0.009, 0.09],
-    "kick": {"share": 0.02, "rate_hz": 100.0, "weight_uS": 0.1, "ms": 100.0},
+    "kick": {"share": 0.02, "rate_hz": 100.0, "weight_uS": 0.1, "ms": 100.0, "delay": 1.0},
     "warm_up": 1000.0,
     "ms": 3000.0,
 }
@@ -158,7 +158,7 @@ def adex(spec: dict, seed: int):
         nest.Create("poisson_generator", params=params),
         neurons[kicked.tolist()],
         "all_to_all",
-        {"weight": 1000.0 * kick["weight_uS"], "delay": 1.0},
+        {"weight": 1000.0 * kick["weight_uS"], "delay": kick["delay"]},
     )
     return neurons
 
