@@ -140,7 +140,7 @@ class Board(NamedTuple):
     arrived: NDArray[np.int64]
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _current_exp(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
     v, e, i, refractory, drive = shard.v, shard.e, shard.i, shard.refractory, shard.drive
     ring, noise, fired = shard.ring, shard.noise, shard.fired
@@ -168,7 +168,7 @@ def _current_exp(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
     return total
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _current_alpha(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
     v, e, i, refractory, drive = shard.v, shard.e, shard.i, shard.refractory, shard.drive
     e_rise, i_rise = shard.e_rise, shard.i_rise
@@ -200,7 +200,7 @@ def _current_alpha(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
     return total
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _current_delta(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
     v, refractory, drive = shard.v, shard.refractory, shard.drive
     ring, noise, fired = shard.ring, shard.noise, shard.fired
@@ -227,7 +227,7 @@ def _current_delta(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
     return total
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _gauss(v, early_e, early_i, late_e, late_i, g, drive, reversal_e, reversal_i, h):
     """One step of `dv/dt = b(t) - a(t) v` by the two-stage Gauss method: order 4, A-stable.
 
@@ -243,7 +243,7 @@ def _gauss(v, early_e, early_i, late_e, late_i, g, drive, reversal_e, reversal_i
     return v + 0.5 * ((p1 * (m2 - n2) + p2 * (m1 - n1)) / (m1 * m2 - n1 * n2))
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _conductance_exp(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i, h):
     v, e, i, refractory, drive = shard.v, shard.e, shard.i, shard.refractory, shard.drive
     ring, noise, fired = shard.ring, shard.noise, shard.fired
@@ -283,7 +283,7 @@ def _conductance_exp(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i,
     return total
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _conductance_alpha(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i, h):
     v, e, i, refractory, drive = shard.v, shard.e, shard.i, shard.refractory, shard.drive
     e_rise, i_rise = shard.e_rise, shard.i_rise
@@ -327,14 +327,14 @@ def _conductance_alpha(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_
     return total
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _adex_slope(v, w, g_e, g_i, g, rest, threshold, delta, drive, alpha_e, alpha_i, beta, peak):
     v = min(v, peak)
     synaptic = g_e * (alpha_e - beta * v) + g_i * (alpha_i - beta * v)
     return g * (rest - v + delta * np.exp((v - threshold) / delta)) - w + drive + synaptic
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _adex(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i, h):
     """Runge-Kutta of order 4 with pieces that shorten as the spike current steepens.
 
@@ -469,7 +469,7 @@ def _adex(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i, h):
     return total
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _update(layout, shard, p, step, block_step):
     """Move the neurons of one population by a step; how many fired."""
     chains = shard.n[0]
@@ -511,7 +511,7 @@ def _update(layout, shard, p, step, block_step):
     return total
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _mean(layout, stream, step):
     """Mean number of spikes of a stream with changing rate in a step."""
     kind, values = layout.rate_kind[stream], layout.rate_values[stream]
@@ -521,85 +521,89 @@ def _mean(layout, stream, step):
         begin, end = layout.rate_start[stream], layout.rate_start[stream + 1]
         k = np.searchsorted(layout.rate_steps[begin:end], step + 0.5) - 1
         return layout.rate_means[begin + k] if k >= 0 else 0.0
-    return values[0] if values[4] <= step < values[5] else 0.0
+    return values[0]
 
 
-@njit(error_model="numpy", forceinline=True)
-def _count(word, at, n, threshold, m, count):
+@njit(error_model="numpy", _nrt=False)
+def _words(step, now, stream, key, first, second):
+    """Two random words for every entry."""
+    for k in range(now.size):
+        low, high = philox(np.uint64(now[k]) + np.uint64(step), stream[k], key[k])
+        first[k] = np.uint32(low)
+        second[k] = np.uint32(high)
+
+
+@njit(error_model="numpy", _nrt=False)
+def _count(word, threshold, count):
     """Add to each count how many thresholds its word reaches."""
-    for t in range(m):
+    for t in range(threshold.size):
         edge = threshold[t]
-        for k in range(n):
-            count[at + k] += np.int32(word[at + k] >= edge)
+        for k in range(word.size):
+            count[k] += np.int32(word[k] >= edge)
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", _nrt=False)
+def _add(count, weight, noise):
+    """Add spikes times their weight: one for all, or one for each of as many as there are."""
+    if weight.size == 1:
+        each = weight[0]
+        for k in range(count.size):
+            noise[k] += each * count[k]
+    else:
+        n = weight.size
+        for b in range(count.size // n):
+            here, there = noise[b * n : (b + 1) * n], count[b * n : (b + 1) * n]
+            for k in range(n):
+                here[k] += weight[k] * there[k]
+
+
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _draw(layout, shard, step):
     """Fill a block of steps with Poisson spikes of all streams, from `step` on."""
     shard.noise[:] = 0.0
-    block = layout.n[3]
-    chains = shard.n[0]
+    block, chains = layout.n[3], shard.n[0]
     for q in range(shard.pair.shape[0]):
         begin, length = shard.pair[q, 2], shard.pair[q, 3]
         here = length // block
-        now, ids, keys = shard.stream_step, shard.stream_id, shard.stream_key
-        first, second = shard.word[0], shard.word[1]
-        b0 = _U(begin)
-        for k in range(_U(length)):
-            low, high = philox(now[b0 + k] + step, ids[b0 + k], keys[b0 + k])
-            first[k] = np.uint32(low)
-            second[k] = np.uint32(high)
+        place = slice(begin, begin + length)
+        _words(
+            step,
+            shard.stream_step[place],
+            shard.stream_id[place],
+            shard.stream_key[place],
+            shard.word[0, :length],
+            shard.word[1, :length],
+        )
         for half in range(2):
             stream = shard.pair[q, half]
             if stream < 0:
                 continue
-            word, count, noise = shard.word[half], shard.count, shard.noise
-            for k in range(_U(length)):
-                count[k] = 0
-            if layout.rate_kind[stream] == CONSTANT and layout.rate_values[stream, 4] < 0:
-                rows = shard.table[stream, 1]
-                if rows == 1:
-                    table = shard.table[stream, 0]
-                    m = shard.thresholds[table]
-                    _count(word, _U(0), _U(length), shard.threshold[table], m, count)
-                else:
-                    for b in range(block):
-                        for u in range(rows):
-                            table = shard.table[stream, 0] + u
-                            at = _U(b * here + u * chains)
-                            m = shard.thresholds[table]
-                            _count(word, at, _U(chains), shard.threshold[table], m, count)
+            word, count = shard.word[half, :length], shard.count[:length]
+            count[:] = 0
+            table, rows = shard.table[stream, 0], shard.table[stream, 1]
+            values, kind = layout.rate_values[stream], layout.rate_kind[stream]
+            if kind == CONSTANT and rows == 1 and values[4] < 0:
+                _count(word, shard.threshold[table, : shard.thresholds[table]], count)
             else:
-                table = shard.table[stream, 0]
-                rows = shard.table[stream, 1]
-                edge = shard.threshold[table]
+                width = here // rows
                 for b in range(block):
-                    if layout.rate_kind[stream] == CONSTANT:
-                        values = layout.rate_values[stream]
+                    if kind == CONSTANT and values[4] >= 0:
                         if not values[4] <= step + b < values[5]:
                             continue
-                        for u in range(rows):
-                            at = _U(b * here + u * chains)
-                            n = _U(here if rows == 1 else chains)
+                    for u in range(rows):
+                        edges = shard.threshold[table + u]
+                        if kind == CONSTANT:
                             m = shard.thresholds[table + u]
-                            _count(word, at, n, shard.threshold[table + u], m, count)
-                    else:
-                        m = poisson_thresholds(_mean(layout, stream, step + b), edge)
-                        _count(word, _U(b * here), _U(here), edge, m, count)
-            to = _U(shard.table[stream, 2])
-            weight, w0 = shard.stream_weight, shard.stream_at[stream]
-            if shard.stream_at[stream + 1] - w0 == 1:
-                each = weight[w0]
-                for k in range(_U(length)):
-                    noise[to + k] += each * count[k]
-            else:
-                for b in range(block):
-                    offset, weights = _U(b * here), _U(w0)
-                    for k in range(_U(here)):
-                        noise[to + offset + k] += weight[weights + k] * count[offset + k]
+                        else:
+                            m = poisson_thresholds(_mean(layout, stream, step + b), edges)
+                        at = b * here + u * width
+                        _count(word[at : at + width], edges[:m], count[at : at + width])
+            to = shard.table[stream, 2]
+            weight = shard.stream_weight[shard.stream_at[stream] : shard.stream_at[stream + 1]]
+            _add(count, weight, shard.noise[to : to + length])
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _remember(layout, shard, p, unit, chain, now):
     """Note a postsynaptic spike for the rules of synapses that end there."""
     chains = shard.n[0]
@@ -619,7 +623,7 @@ def _remember(layout, shard, p, unit, chain, now):
         shard.post_count[who] = n + 1
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _change(layout, shard, r, at, synapse, new, now):
     """Write a weight, or collect its change where reward decides."""
     values = layout.rule_values[r]
@@ -632,7 +636,7 @@ def _change(layout, shard, r, at, synapse, new, now):
         shard.weight[at] = min(max(new, values[2]), values[3])
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _learn(layout, shard, projection, source, chain, now, fires):
     """Bring the plastic synapses of a unit up to a grid point, where it may fire itself.
 
@@ -688,7 +692,7 @@ def _learn(layout, shard, projection, source, chain, now, fires):
         shard.pre_last[who] = now
 
 
-@njit(error_model="numpy", cache=True)
+@njit(error_model="numpy", cache=True, _nrt=False)
 def catch_up(layout, shard, projection, now):
     """Bring all synapses of a plastic projection up to a grid point.
 
@@ -703,7 +707,7 @@ def catch_up(layout, shard, projection, now):
                 _learn(layout, shard, projection, source, chain, now, False)
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _deliver(layout, shard, p, unit, chain, now):
     """Send the spike of a unit at a grid point along all its synapses of this shard."""
     chains = shard.n[0]
@@ -771,7 +775,7 @@ def _deliver(layout, shard, p, unit, chain, now):
                 ring[base + _U(target[targets + s]) * step] += weight[weights + s * stride] * factor
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _emit(layout, shard, board, p, step, block_step, parity, n):
     """Write the spikes of a population's units in a step on the board; how many there are now."""
     me, chains = shard.n[2], shard.n[0]
@@ -808,7 +812,7 @@ def _emit(layout, shard, board, p, step, block_step, parity, n):
     return n
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True, _nrt=False)
 def _sample(shard, step, samples, written, group):
     """Copy what is recorded after a step."""
     begin, end = shard.sample_at[group], shard.sample_at[group + 1]
@@ -827,7 +831,7 @@ def _sample(shard, step, samples, written, group):
     written[group, 1] += 1
 
 
-@njit(error_model="numpy", nogil=True, cache=True)
+@njit(error_model="numpy", nogil=True, cache=True, _nrt=False)
 def advance(
     layout, shard, board, step, stop, spike_step, spike_unit, spike_chain, samples, written
 ):

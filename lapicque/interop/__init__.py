@@ -1,0 +1,1 @@
+"""Doors to other people's tools. Each is an optional extra, imported only when asked for."""
