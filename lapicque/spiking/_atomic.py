@@ -35,13 +35,29 @@ def _load(typingctx, array, index):
     return types.int64(array, types.intp), codegen
 
 
+@intrinsic
+def _give_way(typingctx):
+    """Let another thread have this core."""
+
+    def codegen(context, builder, signature, arguments):
+        kind = ir.FunctionType(ir.IntType(32), [])
+        function = cgutils.get_or_insert_function(builder.module, kind, "sched_yield")
+        builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
 @njit
 def wait_for_all(counter, threads):
     """Return once all threads have called this as often as this one."""
     arrived = _add(counter, 0, 1) + 1  # pyright: ignore
     goal = (arrived + threads - 1) // threads * threads
+    tries = 0
     while _load(counter, 0) < goal:
-        pass
+        tries += 1
+        if tries > 2000:  # there may be fewer cores than threads
+            _give_way()
 
 
 @intrinsic

@@ -74,6 +74,7 @@ class Shard(NamedTuple):
     i_rise: NDArray[np.float64]
     drive: NDArray[np.float64]
     fired: NDArray[np.uint8]
+    fired_by_eight: NDArray[np.uint64]  # the same memory
     coefficient: NDArray[np.float64]  # (neuron, COEFFICIENTS)
     ring: NDArray[np.float64]  # (step, receptor, neuron and chain), flat
     # streams of Poisson spikes, two of a population drawn together
@@ -383,7 +384,7 @@ def _adex(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i, h):
                 g + beta * (g_e + g_i)
             )
             level, pieces = 0, 1
-            while level < LEVELS - 1 and steep > 0.1 * pieces:
+            while level < LEVELS - 1 and steep > 0.3 * pieces:
                 level += 1
                 pieces *= 2
             piece = h / pieces
@@ -470,15 +471,14 @@ def _adex(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i, h):
 
 
 @njit(error_model="numpy", forceinline=True, _nrt=False)
-def _update(layout, shard, p, step, block_step):
-    """Move the neurons of one population by a step; how many fired."""
+def _update(layout, shard, p, slot, block_step):
+    """Move the neurons of one population to the grid point of a slot; how many fired."""
     chains = shard.n[0]
     units = shard.size[p]
-    length = layout.n[2]
     width = shard.n[1] * chains
     kind = layout.kind[p]
     k0 = shard.begin[p] * chains
-    arriving = (step + 1) % length * 2 * width + k0
+    arriving = slot * 2 * width + k0
     here = units * chains
     noise_e, noise_i = shard.noise_at[p, 0], shard.noise_at[p, 1]
     moving = block_step * here
@@ -535,11 +535,18 @@ def _words(step, now, stream, key, first, second):
 
 @njit(error_model="numpy", _nrt=False)
 def _count(word, threshold, count):
-    """Add to each count how many thresholds its word reaches."""
-    for t in range(threshold.size):
-        edge = threshold[t]
+    """Set each count to how many thresholds its word reaches, two at a time."""
+    n = threshold.size
+    if n % 2:
+        last = threshold[n - 1]
         for k in range(word.size):
-            count[k] += np.int32(word[k] >= edge)
+            count[k] = np.int32(word[k] >= last)
+    else:
+        count[:] = 0
+    for t in range(n // 2):
+        low, high = threshold[2 * t], threshold[2 * t + 1]
+        for k in range(word.size):
+            count[k] += np.int32(word[k] >= low) + np.int32(word[k] >= high)
 
 
 @njit(error_model="numpy", _nrt=False)
@@ -561,7 +568,7 @@ def _add(count, weight, noise):
 def _draw(layout, shard, step):
     """Fill a block of steps with Poisson spikes of all streams, from `step` on."""
     shard.noise[:] = 0.0
-    block, chains = layout.n[3], shard.n[0]
+    block = layout.n[3]
     for q in range(shard.pair.shape[0]):
         begin, length = shard.pair[q, 2], shard.pair[q, 3]
         here = length // block
@@ -579,7 +586,6 @@ def _draw(layout, shard, step):
             if stream < 0:
                 continue
             word, count = shard.word[half, :length], shard.count[:length]
-            count[:] = 0
             table, rows = shard.table[stream, 0], shard.table[stream, 1]
             values, kind = layout.rate_values[stream], layout.rate_kind[stream]
             if kind == CONSTANT and rows == 1 and values[4] < 0:
@@ -587,9 +593,10 @@ def _draw(layout, shard, step):
             else:
                 width = here // rows
                 for b in range(block):
-                    if kind == CONSTANT and values[4] >= 0:
-                        if not values[4] <= step + b < values[5]:
-                            continue
+                    windowed = kind == CONSTANT and values[4] >= 0
+                    if windowed and not values[4] <= step + b < values[5]:
+                        count[b * here : (b + 1) * here] = 0
+                        continue
                     for u in range(rows):
                         edges = shard.threshold[table + u]
                         if kind == CONSTANT:
@@ -801,14 +808,17 @@ def _emit(layout, shard, board, p, step, block_step, parity, n):
         return n
     at = shard.begin[p] * chains
     learns = shard.rules_at[p + 1] > shard.rules_at[p]
-    fired = shard.fired
-    for k in range(here):
-        if fired[at + k]:
-            unit, chain = k // chains, k % chains
-            units[n], when[n] = first + unit, chain
-            n += 1
-            if learns:
-                _remember(layout, shard, p, unit, chain, step + 1)
+    fired, eight = shard.fired, shard.fired_by_eight
+    for word in range(at // 8, (at + here + 7) // 8):
+        if eight[word] == 0:
+            continue
+        for k in range(max(8 * word, at), min(8 * word + 8, at + here)):
+            if fired[k]:
+                unit, chain = (k - at) // chains, (k - at) % chains
+                units[n], when[n] = first + unit, chain
+                n += 1
+                if learns:
+                    _remember(layout, shard, p, unit, chain, step + 1)
     return n
 
 
@@ -859,22 +869,27 @@ def advance(
     parity = 0
     random = shard.pair.shape[0] > 0
     groups = shard.sample_every.size
-    drawn = -1
+    length = layout.n[2]
+    slot, block_step = (step + 1) % length, step % block
+    if random:
+        _draw(layout, shard, step - block_step)
     while step < stop:
         end = min(step + shortest, stop)
         n = 0
         for now in range(step, end):
-            block_step = now % block
-            if random and now // block != drawn:
-                drawn = now // block
-                _draw(layout, shard, drawn * block)
+            if block_step == block:
+                block_step = 0
+                if random:
+                    _draw(layout, shard, now)
             for p in range(populations):
                 board.first[me, parity, (now - step) * populations + p] = n
-                if layout.kind[p] >= SPIKE_ARRAY or _update(layout, shard, p, now, block_step) > 0:
+                if layout.kind[p] >= SPIKE_ARRAY or _update(layout, shard, p, slot, block_step) > 0:
                     n = _emit(layout, shard, board, p, now, block_step, parity, n)
             for group in range(groups):
                 if (now + 1) % shard.sample_every[group] == 0:
                     _sample(shard, now, samples, written, group)
+            block_step += 1
+            slot = slot + 1 if slot + 1 < length else 0
         board.first[me, parity, (end - step) * populations] = n
         if shards > 1:
             wait_for_all(board.arrived, shards)

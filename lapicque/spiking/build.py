@@ -352,6 +352,7 @@ def shard_of(
                 what.append((VARIABLES.index(recorder.variable), local))
         what_at.append(len(what))
 
+    eight = np.zeros(width // 8 + 1, np.uint64)
     shard = Shard(
         first=_ints(block.first),
         size=_ints(size),
@@ -366,7 +367,8 @@ def shard_of(
         i=np.zeros(width),
         i_rise=np.zeros(width),
         drive=np.zeros(width),
-        fired=np.zeros(width, np.uint8),
+        fired=eight.view(np.uint8),
+        fired_by_eight=eight,
         coefficient=coefficient,
         ring=np.zeros(max(int(layout.n[2]) * 2 * width, 1)),
         pair=np.array(pairs, np.int64).reshape(-1, 4),

@@ -36,7 +36,7 @@ _CONSTANT = (
     "stream_step", "stream_id", "stream_key", "word", "count", "threshold", "thresholds", "table",
     "stream_weight", "stream_at", "noise", "noise_at", "pair", "n", "post_at", "post_size",
     "post_begin", "post_count_at", "pre_at", "tm_at", "rules_of", "rules_at", "eligibility_at",
-    "fired", "given_step", "given_unit",
+    "fired", "fired_by_eight", "given_step", "given_unit",
 )  # fmt: skip
 
 

@@ -25,6 +25,12 @@ _TOGETHER = {"sum": (0.0, np.add), "min": (np.inf, np.minimum), "max": (-np.inf,
 Where = int | slice | NDArray[np.int64]
 
 
+def _populations_of(cells) -> list[Any]:
+    """The populations that a population, a view or an assembly is made of."""
+    parts = cells.populations if isinstance(cells, common.Assembly) else [cells]
+    return [p.grandparent if isinstance(p, common.PopulationView) else p for p in parts]
+
+
 class Connection(common.Connection):
     """One synapse; its parameters are attributes that can be read and set."""
 
@@ -84,6 +90,9 @@ class Projection(common.Projection):
             raise unsupported(
                 f"{kind.__module__}.{kind.__name__}", f"Use {', '.join(SUPPORTED['synapse'])}."
             )
+        for cells in (self.pre, self.post):
+            if any(part not in simulator.state.populations for part in _populations_of(cells)):
+                raise errors.ConnectionError(f"{cells.label} was made before the last `setup()`.")
         simulator.state.must_not_have_run("new projections")
         self._parts: list[tuple[Any, NDArray[np.int64]]] = []  # in the network, and which synapses
         self._drawn: list[tuple[NDArray[np.int64], int, dict[str, Any]]] = []
