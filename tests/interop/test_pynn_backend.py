@@ -73,9 +73,9 @@ def test_each_cell_runs_and_records_all_it_offers(name):
         assert signal.units.dimensionality.string == cells.celltype.units[variable]
 
 
-def test_pieces_of_a_run_make_the_whole():
-    def run(*pieces):
-        sim.setup(timestep=0.1, seed=4)
+def test_pieces_and_threads_make_the_same_whole():
+    def run(*pieces, threads=1):
+        sim.setup(timestep=0.1, seed=4, threads=threads)
         noise = sim.Population(20, sim.SpikeSourcePoisson(rate=100.0))
         cells = sim.Population(5, sim.IF_cond_exp())
         weights = sim.StaticSynapse(weight=0.02, delay=1.0)
@@ -85,11 +85,12 @@ def test_pieces_of_a_run_make_the_whole():
             sim.run(piece)
         return potential(cells), spikes(cells)
 
-    whole, parts = run(60.0), run(0.1, 17.3, 42.6)
+    whole = run(60.0)
     assert sum(map(len, whole[1])) > 0
-    assert_array_equal(whole[0], parts[0])
-    for train, again in zip(whole[1], parts[1], strict=True):
-        assert_array_equal(train, again)
+    for again in (run(0.1, 17.3, 42.6), run(60.0, threads=2)):
+        assert_array_equal(whole[0], again[0])
+        for train, repeated in zip(whole[1], again[1], strict=True):
+            assert_array_equal(train, repeated)
 
 
 def test_reset_begins_a_new_segment_like_the_first():
@@ -356,6 +357,25 @@ def test_delays_off_the_grid_are_rounded_with_a_warning():
     assert projection.get("delay", "list", with_address=False) == pytest.approx([1.5])
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyNN prefers the other interface
+def test_cells_are_made_wired_and_set_one_by_one(tmp_path):
+    sim.setup(timestep=0.1)
+    source = sim.create(sim.SpikeSourceArray(spike_times=[5.0]))
+    cells = sim.create(sim.IF_curr_exp(**LIF), n=2)
+    sim.set(cells, tau_syn_E=2.0)
+    sim.initialize(cells, v=-65.0)
+    sim.connect(source[0], cells[1], weight=0.5, delay=1.0)
+    cells[0].i_offset = 0.1
+    sim.record("isyn_exc", cells, str(tmp_path / "current.pkl"))
+    sim.run(10.0)
+    sim.end()
+    current = cells.get_data().segments[0].analogsignals[0].magnitude
+    assert (tmp_path / "current.pkl").exists()
+    assert (cells[0].i_offset, cells[1].i_offset) == (0.1, 0.0)
+    assert_array_equal(current[:, 0], 0.0)
+    assert_allclose(current[[60, 80], 1], [0.5, 0.5 * np.exp(-1.0)])
+
+
 def test_spike_counts_of_a_view_are_its_own():
     sim.setup(timestep=0.1)
     source = sim.Population(3, sim.SpikeSourceArray(spike_times=[[1.0], [2.0, 3.0], []]))
@@ -387,6 +407,52 @@ def test_sources_start_and_stop():
     assert 20.0 < times.min() < 21.0
     assert 49.0 < times.max() <= 50.0
     assert abs(len(times) - 750) < 5 * np.sqrt(750)
+
+
+_ENGINE = pytest.mark.xfail(
+    raises=sim.UnsupportedError, reason="the engine does not set this between runs"
+)
+
+
+@_ENGINE
+def test_rates_change_between_runs():
+    sim.setup(timestep=0.1, seed=1)
+    noise = sim.Population(3, sim.SpikeSourcePoisson(rate=100.0))
+    noise.record("spikes")
+    for rates in (0.0, [10.0, 1000.0, 0.0], 50.0):
+        noise.set(rate=rates)
+        sim.run(2000.0)
+        counts = np.array(list(noise.get_spike_counts().values()))
+        expected = 2.0 * np.broadcast_to(rates, 3)
+        assert (np.abs(counts - expected) <= 5 * np.sqrt(expected)).all()
+        noise.get_data(clear=True)
+
+
+@_ENGINE
+def test_sources_start_and_stop_each_at_its_time():
+    sim.setup(timestep=0.1, seed=1)
+    times = {"start": [0.0, 50.0], "duration": [50.0, 25.0]}
+    noise = sim.Population(2, sim.SpikeSourcePoisson(rate=2000.0, **times))
+    noise.record("spikes")
+    sim.run(100.0)
+    first, second = spikes(noise)
+    assert first.max() <= 50.0 < second.min() < second.max() <= 75.0
+    assert abs(len(first) - 100) < 50
+    assert abs(len(second) - 50) < 35
+
+
+@_ENGINE
+def test_all_state_variables_have_a_start():
+    sim.setup(timestep=0.1)
+    cells = sim.Population(2, sim.EIF_cond_exp_isfa_ista(a=0.0))
+    cells.initialize(w=[0.1, -0.1], gsyn_exc=0.01)
+    cells.record(["w", "gsyn_exc"])
+    sim.run(1.0)
+    segment = cells.get_data().segments[0]
+    for name, start, tau in (("w", [0.1, -0.1], 144.0), ("gsyn_exc", [0.01, 0.01], 5.0)):
+        signal = segment.filter(name=name)[0].magnitude
+        assert_allclose(signal[0], start)
+        assert_allclose(signal[-1], np.multiply(start, np.exp(-1.0 / tau)), rtol=1e-6)
 
 
 REFUSED = [
@@ -475,7 +541,12 @@ WRONG = [
     (lambda: relay(delay=0.01), sim.errors.ConnectionError, "delay"),
     (lambda: relay()[2].set(weight=np.nan), sim.errors.ConnectionError, "finite"),
     (
-        lambda: sim.connect(sim.create(sim.IF_cond_exp()), sim.create(sim.IF_cond_exp()), -0.5),
+        lambda: sim.Projection(
+            sim.Population(1, sim.IF_cond_exp()),
+            sim.Population(1, sim.IF_cond_exp()),
+            sim.AllToAllConnector(),
+            sim.StaticSynapse(weight=-0.5),
+        ),
         sim.errors.ConnectionError,
         "positive",
     ),
@@ -501,6 +572,14 @@ def test_mistakes_are_named_where_they_are_made(do, error, message):
     sim.setup(timestep=0.1)
     with pytest.raises(error, match=message):
         do()
+
+
+def test_cells_of_an_earlier_setup_cannot_be_wired():
+    sim.setup(timestep=0.1)
+    old = sim.Population(2, sim.IF_cond_exp())
+    sim.setup(timestep=0.1)
+    with pytest.raises(sim.errors.ConnectionError, match=r"setup\(\)"):
+        sim.Projection(old[:1], sim.Population(2, sim.IF_cond_exp()), sim.AllToAllConnector())
 
 
 def test_setup_says_that_spikes_lie_on_the_grid_and_ignores_the_rest():
