@@ -11,7 +11,7 @@ write those of their own neurons' inputs into a ring of future steps. So sums ar
 order however units are shared out and however a run is cut.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -28,6 +28,12 @@ COEFFICIENTS = 32
 LEVELS = 6  # an AdEx step is cut into at most 2 ** (LEVELS - 1) pieces
 
 _U = np.uint64
+# Without counts of references: to keep them for all arrays of a shard at every call takes longer
+# than a step of a small network. Nothing here allocates.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+_inlined = njit(forceinline=True, **_OPTIONS)
+_compiled = njit(**_OPTIONS)
+_kept = njit(cache=True, nogil=True, **_OPTIONS)
 _EARLY, _LATE = 0.5 - 3**0.5 / 6, 0.5 + 3**0.5 / 6  # nodes of the two-stage Gauss method
 _A12, _A21 = 0.25 - 3**0.5 / 6, 0.25 + 3**0.5 / 6
 
@@ -141,7 +147,7 @@ class Board(NamedTuple):
     arrived: NDArray[np.int64]
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _current_exp(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
     v, e, i, refractory, drive = shard.v, shard.e, shard.i, shard.refractory, shard.drive
     ring, noise, fired = shard.ring, shard.noise, shard.fired
@@ -169,7 +175,7 @@ def _current_exp(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
     return total
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _current_alpha(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
     v, e, i, refractory, drive = shard.v, shard.e, shard.i, shard.refractory, shard.drive
     e_rise, i_rise = shard.e_rise, shard.i_rise
@@ -201,7 +207,7 @@ def _current_alpha(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
     return total
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _current_delta(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
     v, refractory, drive = shard.v, shard.refractory, shard.drive
     ring, noise, fired = shard.ring, shard.noise, shard.fired
@@ -228,7 +234,7 @@ def _current_delta(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
     return total
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _gauss(v, early_e, early_i, late_e, late_i, g, drive, reversal_e, reversal_i, h):
     """One step of `dv/dt = b(t) - a(t) v` by the two-stage Gauss method: order 4, A-stable.
 
@@ -244,7 +250,7 @@ def _gauss(v, early_e, early_i, late_e, late_i, g, drive, reversal_e, reversal_i
     return v + 0.5 * ((p1 * (m2 - n2) + p2 * (m1 - n1)) / (m1 * m2 - n1 * n2))
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _conductance_exp(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i, h):
     v, e, i, refractory, drive = shard.v, shard.e, shard.i, shard.refractory, shard.drive
     ring, noise, fired = shard.ring, shard.noise, shard.fired
@@ -284,7 +290,7 @@ def _conductance_exp(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i,
     return total
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _conductance_alpha(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i, h):
     v, e, i, refractory, drive = shard.v, shard.e, shard.i, shard.refractory, shard.drive
     e_rise, i_rise = shard.e_rise, shard.i_rise
@@ -328,14 +334,14 @@ def _conductance_alpha(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_
     return total
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _adex_slope(v, w, g_e, g_i, g, rest, threshold, delta, drive, alpha_e, alpha_i, beta, peak):
     v = min(v, peak)
     synaptic = g_e * (alpha_e - beta * v) + g_i * (alpha_i - beta * v)
     return g * (rest - v + delta * np.exp((v - threshold) / delta)) - w + drive + synaptic
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _adex(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i, h):
     """Runge-Kutta of order 4 with pieces that shorten as the spike current steepens.
 
@@ -470,7 +476,7 @@ def _adex(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i, h):
     return total
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _update(layout, shard, p, slot, block_step):
     """Move the neurons of one population to the grid point of a slot; how many fired."""
     chains = shard.n[0]
@@ -511,7 +517,7 @@ def _update(layout, shard, p, slot, block_step):
     return total
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _mean(layout, stream, step):
     """Mean number of spikes of a stream with changing rate in a step."""
     kind, values = layout.rate_kind[stream], layout.rate_values[stream]
@@ -524,7 +530,7 @@ def _mean(layout, stream, step):
     return values[0]
 
 
-@njit(error_model="numpy", _nrt=False)
+@_compiled
 def _words(step, now, stream, key, first, second):
     """Two random words for every entry."""
     for k in range(now.size):
@@ -533,7 +539,7 @@ def _words(step, now, stream, key, first, second):
         second[k] = np.uint32(high)
 
 
-@njit(error_model="numpy", _nrt=False)
+@_compiled
 def _count(word, threshold, count):
     """Set each count to how many thresholds its word reaches, two at a time."""
     n = threshold.size
@@ -549,7 +555,7 @@ def _count(word, threshold, count):
             count[k] += np.int32(word[k] >= low) + np.int32(word[k] >= high)
 
 
-@njit(error_model="numpy", _nrt=False)
+@_compiled
 def _add(count, weight, noise):
     """Add spikes times their weight: one for all, or one for each of as many as there are."""
     if weight.size == 1:
@@ -564,7 +570,7 @@ def _add(count, weight, noise):
                 here[k] += weight[k] * there[k]
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _draw(layout, shard, step):
     """Fill a block of steps with Poisson spikes of all streams, from `step` on."""
     shard.noise[:] = 0.0
@@ -610,7 +616,7 @@ def _draw(layout, shard, step):
             _add(count, weight, shard.noise[to : to + length])
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _remember(layout, shard, p, unit, chain, now):
     """Note a postsynaptic spike for the rules of synapses that end there."""
     chains = shard.n[0]
@@ -630,7 +636,7 @@ def _remember(layout, shard, p, unit, chain, now):
         shard.post_count[who] = n + 1
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _change(layout, shard, r, at, synapse, new, now):
     """Write a weight, or collect its change where reward decides."""
     values = layout.rule_values[r]
@@ -643,7 +649,7 @@ def _change(layout, shard, r, at, synapse, new, now):
         shard.weight[at] = min(max(new, values[2]), values[3])
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _learn(layout, shard, projection, source, chain, now, fires):
     """Bring the plastic synapses of a unit up to a grid point, where it may fire itself.
 
@@ -699,7 +705,7 @@ def _learn(layout, shard, projection, source, chain, now, fires):
         shard.pre_last[who] = now
 
 
-@njit(error_model="numpy", cache=True, _nrt=False)
+@_kept
 def catch_up(layout, shard, projection, now):
     """Bring all synapses of a plastic projection up to a grid point.
 
@@ -714,7 +720,7 @@ def catch_up(layout, shard, projection, now):
                 _learn(layout, shard, projection, source, chain, now, False)
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _deliver(layout, shard, p, unit, chain, now):
     """Send the spike of a unit at a grid point along all its synapses of this shard."""
     chains = shard.n[0]
@@ -782,7 +788,7 @@ def _deliver(layout, shard, p, unit, chain, now):
                 ring[base + _U(target[targets + s]) * step] += weight[weights + s * stride] * factor
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _emit(layout, shard, board, p, step, block_step, parity, n):
     """Write the spikes of a population's units in a step on the board; how many there are now."""
     me, chains = shard.n[2], shard.n[0]
@@ -822,7 +828,7 @@ def _emit(layout, shard, board, p, step, block_step, parity, n):
     return n
 
 
-@njit(error_model="numpy", forceinline=True, _nrt=False)
+@_inlined
 def _sample(shard, step, samples, written, group):
     """Copy what is recorded after a step."""
     begin, end = shard.sample_at[group], shard.sample_at[group + 1]
@@ -841,7 +847,7 @@ def _sample(shard, step, samples, written, group):
     written[group, 1] += 1
 
 
-@njit(error_model="numpy", nogil=True, cache=True, _nrt=False)
+@_kept
 def advance(
     layout, shard, board, step, stop, spike_step, spike_unit, spike_chain, samples, written
 ):

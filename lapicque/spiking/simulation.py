@@ -1,7 +1,7 @@
 """Running a network: in pieces, chains and threads, always with the same result."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
@@ -24,10 +24,11 @@ from lapicque.spiking.build import (
 from lapicque.spiking.coefficients import coefficients, drives, kind_of, neuron_parameters
 from lapicque.spiking.memory import check_memory
 from lapicque.spiking.network import Network, Population, Projection, check_weight
+from lapicque.spiking.random import poisson_thresholds
 from lapicque.spiking.recording import Recording
 from lapicque.spiking.rules import rule_of
-from lapicque.spiking.sources import SpikeArray
-from lapicque.spiking.streams import most_thresholds, streams_of
+from lapicque.spiking.sources import Poisson, SpikeArray
+from lapicque.spiking.streams import highest_mean, most_thresholds, rate_row, streams_of
 
 _PIECE = 1 << 21  # spikes for which there is room in a piece of a run, about
 _CONSTANT = (
@@ -174,8 +175,9 @@ class Simulation:
 
         Args:
             population: Whose.
-            name: A parameter of the neurons or their receptors, the state variable `v`, or of a
-                `SpikeArray` its `times`; those before the present are left out.
+            name: A parameter of the neurons or their receptors, a state variable (see `get`), the
+                `rate` of `Poisson` sources, or of a `SpikeArray` its `times`; those before the
+                present are left out.
             value: One number, or shape (size,); for `v`, `v_rest` and `i_offset` also
                 (chains, size). Times are a sequence per unit.
 
@@ -185,21 +187,27 @@ class Simulation:
         if isinstance(population.model, SpikeArray) and name == "times":
             self._set_times(population, value)
             return
+        if isinstance(population.model, Poisson) and name == "rate":
+            self._set_rate(population, value)
+            return
         values = self._neurons(population)
-        one_of("name", name, [*values, "v"])
+        one_of("name", name, [*values, *kernel_fields])
         value = np.asarray(value, float)
         per_chain = value.ndim == 2
         if per_chain:
-            one_of("name", name, ("v", "v_rest", "i_offset"), hint="Others are the same in chains.")
+            own = (*kernel_fields, "v_rest", "i_offset")
+            one_of("name", name, own, hint="Others are the same in chains.")
             shape("value", value, (len(self.chains), population.size))
         elif value.size != 1:
             shape("value", value, (population.size,))
         finite(name, value)
         full = np.broadcast_to(value, (len(self.chains) if per_chain else 1, population.size))
-        if name == "v":
+        if name in kernel_fields:
+            full = full / self._scale(population, name)
             for shard, where in self._parts(population):
                 here = np.broadcast_to(full, (len(self.chains), population.size))[where]
-                shard.v[self._here(shard, population)] = here.T.reshape(-1)
+                state = getattr(shard, kernel_fields[name])
+                state[self._here(shard, population)] = here.T.reshape(-1)
             return
         changed = values | {name: full.copy() if per_chain else full[0].copy()}
         if not per_chain:
@@ -450,8 +458,9 @@ class Simulation:
             times = 1
             if kind_of(population) == kernel.POISSON:
                 stream = next(s for s in self._streams if s.population == q)
-                table = self._shards[k].table[self._streams.index(stream), 0]
-                times = most_thresholds(0) + int(self._shards[k].thresholds[table].max())
+                first, rows = self._shards[k].table[self._streams.index(stream), :2]
+                most = self._shards[k].thresholds[first : first + rows].max(initial=0)
+                times = most_thresholds(0) + int(most)
             elif isinstance(population.model, SpikeArray):
                 at = self._shards[k].given_at[q]
                 times = _most_at_once(self._shards[k], at[0], at[1])
@@ -571,7 +580,7 @@ class Simulation:
             raise InputError(f"{projection.label} is not a projection of this network.")
         return self._projections[projection]
 
-    def _synapses_of(self, k: int):
+    def _synapses_of(self, k: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """For each shard the chains and the places of the synapses that it holds."""
         projection, target = self.network.projections[k], self._synapses[k].target
         q = self._populations[projection.post]
@@ -642,6 +651,38 @@ class Simulation:
             at[k + 1 :] += shift
             at[k, 2] = low + np.searchsorted(when, self._step, side="right")
             self._shards[s] = shard._replace(given_step=steps, given_unit=units, given_at=at)
+        self._grow_boards()
+
+    def _set_rate(self, population: Population, rate) -> None:
+        if np.size(rate) != 1:
+            shape("rate", rate, (population.size,))
+        source = Poisson(rate)  # checks
+        mean = highest_mean(source, self.dt)
+        rate_row(source, self.dt)
+        k = self._populations[population]
+        s = next(s for s, stream in enumerate(self._streams) if stream.population == k)
+        means = np.broadcast_to(np.asarray(rate, float).reshape(-1), (population.size,))
+        means = means * self.dt * 1e-3
+        alike = bool((means == means[0]).all())
+        self._layout.rate_values[s, 0] = mean
+        for q, (shard, block) in enumerate(zip(self._shards, self._blocks, strict=True)):
+            mine = means[block.first[k] : block.stop[k]]
+            if alike:
+                mine = means[:1]
+            first, rows = (int(x) for x in shard.table[s, :2])
+            threshold, thresholds = shard.threshold, shard.thresholds
+            if len(mine) > rows:  # new rows at the end; the old ones lie idle
+                first = len(thresholds)
+                new = np.zeros((len(mine), threshold.shape[1]), np.uint32)
+                threshold = np.concatenate([threshold, new])
+                thresholds = np.concatenate([thresholds, np.zeros(len(mine), np.int64)])
+            wider = most_thresholds(mean) - threshold.shape[1]
+            if wider > 0:
+                threshold = np.pad(threshold, ((0, 0), (0, wider)))
+            for u, m in enumerate(mine):
+                thresholds[first + u] = poisson_thresholds(m, threshold[first + u])
+            shard.table[s, :2] = first, len(mine)
+            self._shards[q] = shard._replace(threshold=threshold, thresholds=thresholds)
         self._grow_boards()
 
     def _grow_boards(self) -> None:

@@ -409,12 +409,6 @@ def test_sources_start_and_stop():
     assert abs(len(times) - 750) < 5 * np.sqrt(750)
 
 
-_ENGINE = pytest.mark.xfail(
-    raises=sim.UnsupportedError, reason="the engine does not set this between runs"
-)
-
-
-@_ENGINE
 def test_rates_change_between_runs():
     sim.setup(timestep=0.1, seed=1)
     noise = sim.Population(3, sim.SpikeSourcePoisson(rate=100.0))
@@ -428,7 +422,6 @@ def test_rates_change_between_runs():
         noise.get_data(clear=True)
 
 
-@_ENGINE
 def test_sources_start_and_stop_each_at_its_time():
     sim.setup(timestep=0.1, seed=1)
     times = {"start": [0.0, 50.0], "duration": [50.0, 25.0]}
@@ -441,7 +434,6 @@ def test_sources_start_and_stop_each_at_its_time():
     assert abs(len(second) - 50) < 35
 
 
-@_ENGINE
 def test_all_state_variables_have_a_start():
     sim.setup(timestep=0.1)
     cells = sim.Population(2, sim.EIF_cond_exp_isfa_ista(a=0.0))
