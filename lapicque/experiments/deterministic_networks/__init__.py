@@ -1,0 +1,1 @@
+"""Deterministic networks for probabilistic computing (Jordan et al., 2019)."""

@@ -1,0 +1,1 @@
+"""Quantum states as distributions: ground states without signs, and measured qubits."""
