@@ -21,7 +21,7 @@ from lapicque.sampling.lif import CLAMP, LIFSampler
 from lapicque.sampling.samplers import clamped
 from lapicque.sampling.target import Boltzmann
 from lapicque.spiking import ConductanceExp, CurrentExp
-from lapicque.spiking._kernel import _A12, _A21
+from lapicque.spiking._kernel import A12, A21
 from lapicque.spiking.coefficients import coefficients, kind_of, parameters
 from lapicque.spiking.models import noise_driven
 from lapicque.spiking.random import poisson_thresholds
@@ -259,7 +259,7 @@ def _gauss(model: _Model, s: _State, h: float) -> Array:
     p1 = h * (model.drive + early_e * over_e + early_i * over_i) - a1 * s.v
     p2 = h * (model.drive + late_e * over_e + late_i * over_i) - a2 * s.v
     m1, m2 = 1 + 0.25 * a1, 1 + 0.25 * a2
-    n1, n2 = a1 * _A12, a2 * _A21
+    n1, n2 = a1 * A12, a2 * A21
     return s.v + 0.5 * ((p1 * (m2 - n2) + p2 * (m1 - n1)) / (m1 * m2 - n1 * n2))
 
 

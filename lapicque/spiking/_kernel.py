@@ -25,6 +25,7 @@ SPIKE_ARRAY, POISSON = 10, 11
 CONSTANT, PIECEWISE, SINUSOIDAL = range(3)
 SCALAR, PER_SYNAPSE, PER_CHAIN = range(3)
 COEFFICIENTS = 32
+_CHUNK = 64
 LEVELS = 6  # an AdEx step is cut into at most 2 ** (LEVELS - 1) pieces
 
 _U = np.uint64
@@ -34,8 +35,8 @@ _OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 _inlined = njit(forceinline=True, **_OPTIONS)
 _compiled = njit(**_OPTIONS)
 _kept = njit(cache=True, nogil=True, **_OPTIONS)
-_EARLY, _LATE = 0.5 - 3**0.5 / 6, 0.5 + 3**0.5 / 6  # nodes of the two-stage Gauss method
-_A12, _A21 = 0.25 - 3**0.5 / 6, 0.25 + 3**0.5 / 6
+EARLY, LATE = 0.5 - 3**0.5 / 6, 0.5 + 3**0.5 / 6  # nodes of the two-stage Gauss method
+A12, A21 = 0.25 - 3**0.5 / 6, 0.25 + 3**0.5 / 6
 
 
 class Layout(NamedTuple):
@@ -92,7 +93,8 @@ class Shard(NamedTuple):
     count: NDArray[np.int32]
     threshold: NDArray[np.uint32]  # (table, ...)
     thresholds: NDArray[np.int64]  # how many of each table
-    table: NDArray[np.int64]  # (stream, 3): first table, one per unit?, destination
+    common: NDArray[np.int64]  # how many of these are often reached
+    table: NDArray[np.int64]  # (stream, 4): first table, tables, destination, first to write there
     stream_weight: NDArray[np.float64]  # of each entry of each stream, one after the other
     stream_at: NDArray[np.int64]  # where those of a stream begin
     noise: NDArray[np.float64]
@@ -246,7 +248,7 @@ def _gauss(v, early_e, early_i, late_e, late_i, g, drive, reversal_e, reversal_i
     p1 = h * (drive + early_e * reversal_e + early_i * reversal_i) - a1 * v
     p2 = h * (drive + late_e * reversal_e + late_i * reversal_i) - a2 * v
     m1, m2 = 1 + 0.25 * a1, 1 + 0.25 * a2
-    n1, n2 = a1 * _A12, a2 * _A21
+    n1, n2 = a1 * A12, a2 * A21
     return v + 0.5 * ((p1 * (m2 - n2) + p2 * (m1 - n1)) / (m1 * m2 - n1 * n2))
 
 
@@ -299,7 +301,7 @@ def _conductance_alpha(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_
     decay_e, decay_i, reversal_e, reversal_i = c[row, 6], c[row, 7], c[row, 8], c[row, 9]
     early_e, early_i, late_e, late_i = c[row, 10], c[row, 11], c[row, 12], c[row, 13]
     reset, threshold, rest = c[row, 0], c[row, 1], np.int32(c[row, 2])
-    early, late = _EARLY * h, _LATE * h
+    early, late = EARLY * h, LATE * h
     total = 0
     for j in range(n):
         k = k0 + j
@@ -540,30 +542,58 @@ def _words(step, now, stream, key, first, second):
 
 
 @_compiled
-def _count(word, threshold, count):
-    """Set each count to how many thresholds its word reaches, two at a time."""
-    n = threshold.size
-    if n % 2:
-        last = threshold[n - 1]
-        for k in range(word.size):
+def _count(word, threshold, common, count):
+    """Set each count to how many thresholds its word reaches.
+
+    The first thresholds, `common` of them, are looked at for all words; the others only where one
+    is reached, which is rare.
+    """
+    n = word.size
+    if common % 2:
+        last = threshold[common - 1]
+        for k in range(n):
             count[k] = np.int32(word[k] >= last)
     else:
-        count[:] = 0
-    for t in range(n // 2):
+        for k in range(n):
+            count[k] = 0
+    for t in range(common // 2):
         low, high = threshold[2 * t], threshold[2 * t + 1]
-        for k in range(word.size):
+        for k in range(n):
             count[k] += np.int32(word[k] >= low) + np.int32(word[k] >= high)
+    if common == threshold.size:
+        return
+    edge = threshold[common]
+    for begin in range(0, n, _CHUNK):
+        some = word[begin : begin + _CHUNK]
+        found = 0
+        for k in range(some.size):
+            found += np.int32(some[k] >= edge)
+        if found > 0:
+            for k in range(some.size):
+                for t in range(common, threshold.size):
+                    if some[k] < threshold[t]:
+                        break
+                    count[begin + k] += 1
 
 
 @_compiled
-def _add(count, weight, noise):
-    """Add spikes times their weight: one for all, or one for each of as many as there are."""
-    if weight.size == 1:
+def _add(count, weight, noise, begins):
+    """Add spikes times their weight: one for all, or one for each of as many as there are.
+
+    Where `begins` is set, nothing has been added before.
+    """
+    n = weight.size
+    if n == 1 and begins:
+        each = weight[0]
+        for k in range(count.size):
+            noise[k] = each * count[k]
+    elif n == 1:
         each = weight[0]
         for k in range(count.size):
             noise[k] += each * count[k]
     else:
-        n = weight.size
+        if begins:
+            noise[:] = 0.0
         for b in range(count.size // n):
             here, there = noise[b * n : (b + 1) * n], count[b * n : (b + 1) * n]
             for k in range(n):
@@ -573,7 +603,6 @@ def _add(count, weight, noise):
 @_inlined
 def _draw(layout, shard, step):
     """Fill a block of steps with Poisson spikes of all streams, from `step` on."""
-    shard.noise[:] = 0.0
     block = layout.n[3]
     for q in range(shard.pair.shape[0]):
         begin, length = shard.pair[q, 2], shard.pair[q, 3]
@@ -595,7 +624,8 @@ def _draw(layout, shard, step):
             table, rows = shard.table[stream, 0], shard.table[stream, 1]
             values, kind = layout.rate_values[stream], layout.rate_kind[stream]
             if kind == CONSTANT and rows == 1 and values[4] < 0:
-                _count(word, shard.threshold[table, : shard.thresholds[table]], count)
+                m = shard.thresholds[table]
+                _count(word, shard.threshold[table, :m], shard.common[table], count)
             else:
                 width = here // rows
                 for b in range(block):
@@ -606,14 +636,15 @@ def _draw(layout, shard, step):
                     for u in range(rows):
                         edges = shard.threshold[table + u]
                         if kind == CONSTANT:
-                            m = shard.thresholds[table + u]
+                            m, common = shard.thresholds[table + u], shard.common[table + u]
                         else:
                             m = poisson_thresholds(_mean(layout, stream, step + b), edges)
+                            common = m
                         at = b * here + u * width
-                        _count(word[at : at + width], edges[:m], count[at : at + width])
+                        _count(word[at : at + width], edges[:m], common, count[at : at + width])
             to = shard.table[stream, 2]
             weight = shard.stream_weight[shard.stream_at[stream] : shard.stream_at[stream + 1]]
-            _add(count, weight, shard.noise[to : to + length])
+            _add(count, weight, shard.noise[to : to + length], shard.table[stream, 3] > 0)
 
 
 @_inlined

@@ -17,7 +17,7 @@ from lapicque.spiking.connectors import between
 from lapicque.spiking.network import VARIABLES, Network, Population, Projection, check_weight
 from lapicque.spiking.neurons import RECEPTORS
 from lapicque.spiking.plasticity import TsodyksMarkram
-from lapicque.spiking.random import chain_keys, poisson_thresholds
+from lapicque.spiking.random import chain_keys, often_reached, poisson_thresholds
 from lapicque.spiking.rules import PARAMETERS, compiled, rule_of
 from lapicque.spiking.sources import Poisson, SpikeArray
 from lapicque.spiking.streams import Stream, highest_mean, most_thresholds, rate_row
@@ -254,7 +254,7 @@ def shard_of(
     room = zeros
     keys = chain_keys(seed, block.chains)
     pairs, steps, ids, all_keys = [], [], [], []
-    table, tables, weights = np.zeros((len(streams), 3), np.int64), [], []
+    table, tables, weights = np.zeros((len(streams), 4), np.int64), [], []
     placed = 0
     for s, stream in enumerate(streams):
         k = stream.population
@@ -262,6 +262,7 @@ def shard_of(
         if noise_at[k, stream.receptor] < 0:
             noise_at[k, stream.receptor] = room
             room += rounds * here
+            table[s, 3] = 1
         table[s, 2] = noise_at[k, stream.receptor]
         mine = slice(block.first[k], block.stop[k])
         rates = np.asarray(getattr(stream.source, "rate", 0.0), float)
@@ -291,6 +292,7 @@ def shard_of(
     thresholds = np.zeros(max(len(tables), 1), np.int64)
     for t, mean in enumerate(tables):
         thresholds[t] = poisson_thresholds(mean, threshold[t])
+    common = often_reached(threshold, thresholds)
     longest = max((pair[3] for pair in pairs), default=0)
 
     given_step, given_unit, given_at = [], [], []
@@ -379,6 +381,7 @@ def shard_of(
         count=np.zeros(max(longest, 1), np.int32),
         threshold=threshold,
         thresholds=thresholds,
+        common=common,
         table=table,
         stream_weight=_joined(weights, np.float64),
         stream_at=_begins([len(w) for w in weights]),

@@ -80,8 +80,8 @@ def coefficients(kind: int, p: dict[str, NDArray[np.float64]], h: float) -> NDAr
         c[:, 6], c[:, 7], c[:, 8], c[:, 9] = decay_e, decay_i, p["e_rev_E"], p["e_rev_I"]
         for k, tau in enumerate((tau_e, tau_i)):
             c[:, 4 + k] = np.e / tau / p["cm"]
-            c[:, 10 + k] = np.exp(-kernel._EARLY * h / tau)
-            c[:, 12 + k] = np.exp(-kernel._LATE * h / tau)
+            c[:, 10 + k] = np.exp(-kernel.EARLY * h / tau)
+            c[:, 12 + k] = np.exp(-kernel.LATE * h / tau)
         if kind == kernel.CONDUCTANCE_EXP:
             c[:, 5] = 1 / p["cm"]
         return c

@@ -55,3 +55,11 @@ def poisson_thresholds(mean, out):
         if probability * 4294967296.0 < 1e-3 and n > mean:
             break
     return n
+
+
+def often_reached(
+    threshold: NDArray[np.uint32], thresholds: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """How many thresholds of each table more than one word in two thousand reaches."""
+    rare = threshold >= WORD * (1 - 1 / 2000)
+    return np.minimum(thresholds, np.where(rare.any(1), rare.argmax(1), rare.shape[1]))

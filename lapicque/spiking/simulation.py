@@ -24,18 +24,19 @@ from lapicque.spiking.build import (
 from lapicque.spiking.coefficients import coefficients, drives, kind_of, neuron_parameters
 from lapicque.spiking.memory import check_memory
 from lapicque.spiking.network import Network, Population, Projection, check_weight
-from lapicque.spiking.random import poisson_thresholds
+from lapicque.spiking.random import often_reached, poisson_thresholds
 from lapicque.spiking.recording import Recording
 from lapicque.spiking.rules import rule_of
 from lapicque.spiking.sources import Poisson, SpikeArray
 from lapicque.spiking.streams import highest_mean, most_thresholds, rate_row, streams_of
 
+_STATE = {"v": "v", "w": "w", "syn_E": "e", "syn_I": "i"}  # names here and in a shard
 _PIECE = 1 << 21  # spikes for which there is room in a piece of a run, about
 _CONSTANT = (
     "alike", "begin", "coefficient", "drive", "first", "size", "start", "start_at", "target",
     "target_at", "weight_at", "delay", "delay_at", "sample_every", "sample_at", "sample_what",
-    "stream_step", "stream_id", "stream_key", "word", "count", "threshold", "thresholds", "table",
-    "stream_weight", "stream_at", "noise", "noise_at", "pair", "n", "post_at", "post_size",
+    "stream_step", "stream_id", "stream_key", "word", "count", "threshold", "thresholds", "common",
+    "table", "stream_weight", "stream_at", "noise", "noise_at", "pair", "n", "post_at", "post_size",
     "post_begin", "post_count_at", "pre_at", "tm_at", "rules_of", "rules_at", "eligibility_at",
     "fired", "fired_by_eight", "given_step", "given_unit",
 )  # fmt: skip
@@ -158,16 +159,14 @@ class Simulation:
             InputError: There is no such parameter.
         """
         values = self._neurons(population)
-        if name in kernel_fields:
+        if name in _STATE:
             arrays = [
-                getattr(shard, kernel_fields[name])[self._here(shard, population)].reshape(
-                    -1, len(chains)
-                )
+                getattr(shard, _STATE[name])[self._here(shard, population)].reshape(-1, len(chains))
                 for shard, chains in zip(self._shards, self._chains_of, strict=True)
             ]
             joined = np.concatenate(arrays, 1 if self._by_chains else 0).T
             return joined * self._scale(population, name)
-        one_of("name", name, [*values, *kernel_fields])
+        one_of("name", name, [*values, *_STATE])
         return values[name]
 
     def set(self, population: Population, name: str, value) -> None:
@@ -191,22 +190,22 @@ class Simulation:
             self._set_rate(population, value)
             return
         values = self._neurons(population)
-        one_of("name", name, [*values, *kernel_fields])
+        one_of("name", name, [*values, *_STATE])
         value = np.asarray(value, float)
         per_chain = value.ndim == 2
         if per_chain:
-            own = (*kernel_fields, "v_rest", "i_offset")
+            own = (*_STATE, "v_rest", "i_offset")
             one_of("name", name, own, hint="Others are the same in chains.")
             shape("value", value, (len(self.chains), population.size))
         elif value.size != 1:
             shape("value", value, (population.size,))
         finite(name, value)
         full = np.broadcast_to(value, (len(self.chains) if per_chain else 1, population.size))
-        if name in kernel_fields:
+        if name in _STATE:
             full = full / self._scale(population, name)
             for shard, where in self._parts(population):
                 here = np.broadcast_to(full, (len(self.chains), population.size))[where]
-                state = getattr(shard, kernel_fields[name])
+                state = getattr(shard, _STATE[name])
                 state[self._here(shard, population)] = here.T.reshape(-1)
             return
         changed = values | {name: full.copy() if per_chain else full[0].copy()}
@@ -682,7 +681,10 @@ class Simulation:
             for u, m in enumerate(mine):
                 thresholds[first + u] = poisson_thresholds(m, threshold[first + u])
             shard.table[s, :2] = first, len(mine)
-            self._shards[q] = shard._replace(threshold=threshold, thresholds=thresholds)
+            common = often_reached(threshold, thresholds)
+            self._shards[q] = shard._replace(
+                threshold=threshold, thresholds=thresholds, common=common
+            )
         self._grow_boards()
 
     def _grow_boards(self) -> None:
@@ -705,6 +707,3 @@ def _most_at_once(shard, begin: int, end: int) -> int:
         return 1
     pairs = np.stack([shard.given_step[begin:end], shard.given_unit[begin:end]])
     return int(np.unique(pairs, axis=1, return_counts=True)[1].max())
-
-
-kernel_fields = {"v": "v", "w": "w", "syn_E": "e", "syn_I": "i"}
