@@ -17,6 +17,7 @@ STOPS = (
     "latent_equilibrium/bars_microcircuit",
     "generalized_latent_equilibrium/lagline",
     "spiking/vogels_abbott",
+    "lif_sampling/random_boltzmann",
 )
 
 

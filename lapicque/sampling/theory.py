@@ -21,7 +21,7 @@ def activation(
     *,
     coloured: bool = True,
     drift: bool = True,
-    points: int = 500,
+    points: int = 250,
     bursts: int = 400,
 ) -> NDArray[np.float64]:
     """Share of time that a neuron spends refractory, by propagating bursts.
