@@ -9,7 +9,8 @@ from lapicque.lab import Quiet
 from lapicque.lab.registry import entries, load
 
 ELSEWHERE = {"bars_microcircuit", "mimic_microcircuit"}  # test_microcircuits.py
-LONG = {"exactness"}  # its identities are tests of their own
+# their identities are tests of their own
+LONG = {"exactness", "cifar10_lenet", "robustness", "from_exact_to_local", "lagnet"}
 
 
 def marked(name):

@@ -1,0 +1,1 @@
+"""Spiking neurons learn entangled quantum states (Czischek et al. 2022)."""
