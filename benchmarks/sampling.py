@@ -1,6 +1,6 @@
 """Time until LIF neurons have sampled a Boltzmann machine, against NEST with the same calibration.
 
-For 5 units it is the time until the divergence D(samples || target), averaged over five machines
+For 5 units it is the time until the divergence D(samples || target), averaged over twenty machines
 of the beta ensemble, falls to 0.02; for 20 and 100 units, where the joint cannot be filled, the
 time for a second of every unit. Both simulators run the same neurons (current-based, the preset
 `mixing_cuba`), private Poisson noise, renewing synapses and weights, and give their spikes to the
@@ -37,8 +37,8 @@ GOAL = 0.02
 INTERVAL = 1.0  # ms between states that count
 PIECE = 1000.0  # ms between looks at the divergence
 BURN_IN = 200.0  # ms
-MACHINES = 5
-LONGEST = 200_000.0  # ms
+MACHINES = 20
+PIECES = 40
 
 
 class Ours:
@@ -123,60 +123,29 @@ class Nest:
         return out
 
 
-def time_to_goal(start) -> dict[str, float]:
-    """CPU and biological time until the divergence, averaged over machines, is small enough."""
-    targets = [beta_ensemble(5, seed) for seed in range(MACHINES)]
-    p = [target.probabilities for target in targets]
-    counts = np.zeros((MACHINES, 32))
-    cpu, bio, distance = 0.0, 0.0, np.inf
-    courses = [start(target, seed) for seed, target in enumerate(targets)]
-    while distance > GOAL and bio < LONGEST:
-        bio += PIECE
-        for k, course in enumerate(courses):
-            begin = time.process_time()
-            z = next(course)
-            cpu += time.process_time() - begin
-            counts[k] += np.bincount(index(z).ravel(), minlength=32)
-        distance = np.mean([kl(c / c.sum(), q) for c, q in zip(counts, p, strict=True)])
-    return {"cpu_s": cpu, "bio_ms": bio, "divergence": float(distance)}
+def time_to_goal(make, done=lambda: None) -> dict[str, float]:
+    """CPU and biological time until the divergence, averaged over machines, is small enough.
 
-
-def course(make):
-    """Pieces of a run, after its burn-in; each simulator is built when its turn comes."""
-
-    def start(target, seed):
-        def pieces():
-            simulator = make(target, seed)
-            simulator.run(BURN_IN)
-            while True:
-                yield simulator.run(PIECE)
-
-        return pieces()
-
-    return start
-
-
-def nest_time_to_goal(nest, calibration) -> dict[str, float]:
-    """The same for NEST, whose kernel holds one network at a time: all pieces of one first."""
-    targets = [beta_ensemble(5, seed) for seed in range(MACHINES)]
+    NEST's kernel holds one network at a time, so that each machine runs all its pieces at once.
+    """
     curves, costs = [], []
-    pieces = 40
-    for seed, target in enumerate(targets):
-        simulator = Nest(nest, calibration, target, seed)
+    for seed in range(MACHINES):
+        target = beta_ensemble(5, seed)
+        simulator = make(target, seed)
         simulator.run(BURN_IN)
         counts, curve, cost = np.zeros(32), [], []
-        for _ in range(pieces):
+        for _ in range(PIECES):
             begin = time.process_time()
             z = simulator.run(PIECE)
             cost.append(time.process_time() - begin)
             counts += np.bincount(index(z).ravel(), minlength=32)
             curve.append(kl(counts / counts.sum(), target.probabilities))
-        nest.Cleanup()
+        done()
         curves.append(curve)
         costs.append(cost)
     mean = np.mean(curves, 0)
     reached = np.flatnonzero(mean <= GOAL)
-    k = int(reached[0]) if len(reached) else pieces - 1
+    k = int(reached[0]) if len(reached) else PIECES - 1
     cpu = float(np.sum([cost[: k + 1] for cost in costs]))
     return {"cpu_s": cpu, "bio_ms": (k + 1) * PIECE, "divergence": float(mean[k])}
 
@@ -241,9 +210,11 @@ def main() -> None:
     speeds: dict[str, dict[str, float]] = {"20": {}, "100": {}}
     for _ in range(options.repeats):
         for name, make in makers.items():
-            goals.setdefault(name, []).append(time_to_goal(course(make)))
+            goals.setdefault(name, []).append(time_to_goal(make))
         if nest is not None:
-            goals.setdefault("NEST", []).append(nest_time_to_goal(nest, calibration))
+            goals.setdefault("NEST", []).append(
+                time_to_goal(lambda t, s: Nest(nest, calibration, t, s), nest.Cleanup)
+            )
         for n, ms in (("20", 3000.0), ("100", 1000.0)):
             for name, make in makers.items():
                 length = ms * (16 if name.endswith("16") else 3)

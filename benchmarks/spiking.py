@@ -226,7 +226,7 @@ def main() -> None:
     parser.add_argument("--rivals", default="nest,brian", help="separated by commas")
     parser.add_argument("--workloads", default=",".join(WORKLOADS), help="separated by commas")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", default="1,2", help="one, two or both")
+    parser.add_argument("--threads", default="1,2", help="1, 2 or 1,2")
     parser.add_argument("--python", default=sys.executable, help="interpreter that has the rivals")
     parser.add_argument("--roofline", action="store_true", help="measure the machine's bounds, too")
     parser.add_argument("--json", type=Path, default=RESULTS / "spiking.json")
