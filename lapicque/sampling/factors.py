@@ -87,7 +87,7 @@ class FactorGraph:
         log_weight = self.log_weight(states(self.n))
         if log_weight.max() == -np.inf:
             raise InputError("The factors contradict each other: no state is possible.")
-        return log_weight - logsumexp(log_weight)
+        return log_weight - np.asarray(logsumexp(log_weight))
 
     @property
     def probabilities(self) -> NDArray[np.float64]:

@@ -454,7 +454,7 @@ def translated(moments: Moments, visible: int) -> Moments:
     shifted = [np.roll(rings, k, 1).ravel() for k in range(visible)]
     return Moments(
         np.mean([moments.biases[s] for s in shifted], 0),
-        np.mean([moments.weights[np.ix_(s, s)] for s in shifted], 0),
+        np.mean([moments.weights[s[:, None], s] for s in shifted], 0),
     )
 
 

@@ -87,8 +87,8 @@ class Boltzmann:
             raise InputError("`values` must be 0 or 1.")
         rest = np.setdiff1d(np.arange(self.n), units)
         return Boltzmann(
-            self.weights[np.ix_(rest, rest)],
-            self.biases[rest] + self.weights[np.ix_(rest, units)] @ values,
+            self.weights[rest[:, None], rest],
+            self.biases[rest] + self.weights[rest[:, None], units] @ values,
         )
 
     # -- exact, for few units ------------------------------------------------------------------
@@ -101,7 +101,7 @@ class Boltzmann:
             InputError: There are too many units.
         """
         log_weight = self.log_weight(states(self.n))
-        return log_weight - logsumexp(log_weight)
+        return log_weight - np.asarray(logsumexp(log_weight))
 
     @property
     def probabilities(self) -> NDArray[np.float64]:

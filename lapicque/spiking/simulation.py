@@ -233,7 +233,7 @@ class Simulation:
         ):
             here = slice(shard.weight_at[k], shard.weight_at[k + 1])
             chains = len(self._chains_of[s])
-            weights[np.ix_(where, mine)] = shard.weight[here].reshape(-1, chains).T
+            weights[where[:, None], mine] = shard.weight[here].reshape(-1, chains).T
         return self._unsorted(k, weights)
 
     def set_weights(self, projection: Projection, weights: ArrayLike) -> None:
@@ -263,7 +263,7 @@ class Simulation:
             full = np.broadcast_to(weights, (len(self.chains), n))
             for shard, (where, mine) in zip(self._shards, self._synapses_of(k), strict=True):
                 here = slice(shard.weight_at[k], shard.weight_at[k + 1])
-                shard.weight[here] = full[np.ix_(where, mine)].T.reshape(-1)
+                shard.weight[here] = full[where[:, None], mine].T.reshape(-1)
             return
         if self._layout.weight_mode[k] == kernel.SCALAR and weights.size > 1:
             weights = np.broadcast_to(weights, (n,))
@@ -339,7 +339,7 @@ class Simulation:
             here = slice(shard.eligibility_at[r], shard.eligibility_at[r + 1])
             passed = (self._step - shard.eligibility_last[here]) * self.dt
             decayed = shard.eligibility[here] * np.exp(-passed / rule.tau_eligibility)
-            traces[np.ix_(where, mine)] = decayed.reshape(-1, len(self._chains_of[s])).T
+            traces[where[:, None], mine] = decayed.reshape(-1, len(self._chains_of[s])).T
         return self._unsorted(k, traces)
 
     # -- state ---------------------------------------------------------------------------------
