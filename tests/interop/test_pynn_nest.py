@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 pytest.importorskip("pyNN", reason="needs PyNN: pip install 'lapicque[pynn]'")
-pytest.importorskip("nest", reason="needs NEST: pip install 'lapicque[pynn]'")
+pytest.importorskip("nest", reason="needs NEST: pip install 'lapicque[nest]'")
 
 import lapicque.pynn
 
