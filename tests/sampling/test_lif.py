@@ -228,3 +228,55 @@ def test_weights_cannot_appear_where_there_were_none():
     chains = LIFSampler(predict("mixing_cuba")).start(Boltzmann(sparse, machine.biases))
     with pytest.raises(InputError, match="Units 0 and 1"):
         chains.update(machine)
+
+
+@pytest.mark.parametrize("name", ["tutorial_cuba", "dold_coba"])
+def test_free_potential_forgets_with_two_time_constants(name):
+    """Mean, spread and autocorrelation of the potential without threshold; equations 6 and 7."""
+    from dataclasses import replace
+
+    from lapicque.spiking import Simulation
+    from lapicque.spiking.models import free_potential, noise_driven
+
+    preset = BOMBARDED[name]
+    unreachable = preset._replace(neuron=replace(preset.neuron, v_thresh=1e3))
+    network, cells = noise_driven(64, unreachable)
+    network.record(cells, "v", interval=1.0)
+    simulation = Simulation(network, 0.02, seed=0)
+    simulation.run(200.0)
+    v = simulation.run(1500.0).signal(cells)[:, 0]
+    free = free_potential(network, cells)
+    sd, tau_eff, tau = float(free.sd[0]), float(free.tau_eff[0]), 10.0
+    independent = np.sqrt(v.size / (2 * tau))
+    assert v.mean() == pytest.approx(float(free.mean[0]), abs=max(0.05, 4 / independent) * sd)
+    assert v.std() == pytest.approx(sd, rel=0.03)
+    centred = (v - v.mean()) / v.std()
+    for lag in (2, 5, 10, 20):
+        found = (centred[lag:] * centred[:-lag]).mean()
+        expected = (tau * np.exp(-lag / tau) - tau_eff * np.exp(-lag / tau_eff)) / (tau - tau_eff)
+        assert found == pytest.approx(expected, abs=0.05)
+
+
+def test_activity_has_a_ceiling():
+    """At least one step passes between two refractory times."""
+    target = Boltzmann(np.zeros((2, 2)), np.array([30.0, -30.0]))
+    chains = LIFSampler(predict("tutorial_cuba"), interval=0.1).start(target, 4, 0)
+    chains.run(2000)
+    activity = chains.run(10_000).mean((0, 1))
+    assert activity[0] == pytest.approx(10.0 / 10.1, abs=2e-3)
+    assert activity[1] == 0
+
+
+def test_divergence_falls_with_time_until_it_rests():
+    """Like one over the time at first, on average over machines."""
+    sampler = LIFSampler(predict("mixing_cuba"), interval=1.0)
+    found = np.zeros((12, 3))
+    for seed in range(12):
+        target = beta_ensemble(5, seed)
+        chains = sampler.start(target, 1, seed)
+        chains.run(300)
+        z = chains.run(12_800)
+        found[seed] = [divergence(z[:n], target) for n in (200, 1600, 12_800)]
+    first, second, last = found.mean(0)
+    assert 3 < first / second < 12
+    assert last < second / 3

@@ -143,3 +143,15 @@ def test_likelihood_is_that_of_the_smeared_distribution():
 def test_wrong_input_is_named(call, named):
     with pytest.raises(InputError, match=named):
         call()
+
+
+def test_three_periodic_trains():
+    """Shares of time that pairs are on together: periods of 20, on for 10, shifted by 0, 5, 10."""
+    from lapicque.sampling.learning import Draw
+
+    time = np.arange(1000)
+    z = np.stack([(time - shift) % 20 < 10 for shift in (0, 5, 10)], -1).astype(np.uint8)
+    found = Draw(z).moments()
+    together = found.weights + np.diag(found.biases)
+    expected = [[0.5, 0.25, 0.0], [0.25, 0.5, 0.25], [0.0, 0.25, 0.5]]
+    np.testing.assert_allclose(together, expected, atol=1e-12)
