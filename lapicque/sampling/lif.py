@@ -15,7 +15,6 @@ from lapicque.spiking import (
     ConductanceExp,
     FromArrays,
     Network,
-    Poisson,
     Population,
     Projection,
     Simulation,
@@ -116,10 +115,7 @@ class LIFChains:
         network = Network()
         self.neurons = network.population(target.n, preset.neuron, preset.receptors)
         if sampler.noise is None:
-            for receptor, rate, weight in zip(
-                ("excitatory", "inhibitory"), preset.rates, preset.weights, strict=True
-            ):
-                network.noise(self.neurons, Poisson(rate), weight, receptor=receptor)
+            preset.drive(network, self.neurons)
         else:
             sampler.noise.attach(network, self.neurons, preset)
         post, pre = self._pairs

@@ -132,9 +132,8 @@ class PrivatePoisson(NoiseSource):
         in_range("factor", self.factor, 0)
 
     def connect(self, network, neurons, preset, onto=None) -> list[Population]:
-        for receptor, rate, weight in zip(_SIDES, preset.rates, preset.weights, strict=True):
-            source = Poisson(self.factor * rate)
-            network.noise(onto or neurons, source, weight, receptor=receptor)
+        excitation, inhibition = (Poisson(rate) for rate in np.multiply(self.factor, preset.rates))
+        preset.drive(network, onto or neurons, (excitation, inhibition))
         return []
 
 
@@ -158,10 +157,11 @@ class Oscillating(NoiseSource):
         in_range("factor", self.factor, 0)
 
     def connect(self, network, neurons, preset, onto=None) -> list[Population]:
-        for receptor, rate, weight in zip(_SIDES, preset.rates, preset.weights, strict=True):
-            mean = self.factor * rate
-            source = SinusoidalPoisson(mean, self.depth * mean, self.frequency, self.phase)
-            network.noise(onto or neurons, source, weight, receptor=receptor)
+        excitation, inhibition = (
+            SinusoidalPoisson(mean, self.depth * mean, self.frequency, self.phase)
+            for mean in np.multiply(self.factor, preset.rates)
+        )
+        preset.drive(network, onto or neurons, (excitation, inhibition))
         return []
 
 

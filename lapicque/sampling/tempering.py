@@ -164,10 +164,7 @@ class OscillatingRate:
 
     def attach(self, network: Network, neurons: Population, preset: Bombarded) -> None:
         """Private noise of every neuron, as `lapicque.sampling.lif.Noise` asks for."""
-        for receptor, source, weight in zip(
-            ("excitatory", "inhibitory"), self.sources(), preset.weights, strict=True
-        ):
-            network.noise(neurons, source, weight, receptor=receptor)
+        preset.drive(network, neurons, self.sources())
 
     def centred(self, reference: Calibration, hottest: Calibration) -> "OscillatingRate":
         """With the `skew` that keeps neurons half active when they get hot.

@@ -32,7 +32,7 @@ from lapicque.spiking.neurons import (
     per_neuron,
 )
 from lapicque.spiking.plasticity import Plasticity
-from lapicque.spiking.sources import Poisson
+from lapicque.spiking.sources import Poisson, Rate
 
 
 class Balanced(NamedTuple):
@@ -57,6 +57,14 @@ class Bombarded(NamedTuple):
     receptors: Receptors
     rates: tuple[float, float]  # Hz
     weights: tuple[float, float]  # nA or uS, as the receptors say
+
+    def drive(
+        self, network: Network, neurons: Population, sources: tuple[Rate, Rate] | None = None
+    ) -> None:
+        """Give each neuron the two sources of its own; others than constant ones if given."""
+        excitation, inhibition = sources or tuple(Poisson(rate) for rate in self.rates)
+        network.noise(neurons, excitation, self.weights[0], receptor="excitatory")
+        network.noise(neurons, inhibition, self.weights[1], receptor="inhibitory")
 
 
 class FreePotential(NamedTuple):
@@ -362,10 +370,7 @@ def noise_driven(
     network = Network()
     neuron = preset.neuron if v_rest is None else replace(preset.neuron, v_rest=v_rest)
     neurons = network.population(n, neuron, preset.receptors, label="noise-driven")
-    for receptor, rate, weight in zip(
-        ("excitatory", "inhibitory"), preset.rates, preset.weights, strict=True
-    ):
-        network.noise(neurons, Poisson(rate), weight, receptor=receptor)
+    preset.drive(network, neurons)
     if weights is not None:
         matrix = np.asarray(weights, float)
         shape("weights", matrix, (n, n))

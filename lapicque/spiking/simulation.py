@@ -128,19 +128,18 @@ class Simulation:
         return self._recording(begin, stop, spikes, samples)
 
     def _advance(self, end: int, samples) -> list[tuple[NDArray, ...]]:
+        # before any thread starts: one that failed alone would leave the others waiting
+        rooms = []
+        for k in range(len(self._shards)):
+            room = self._most[k] * (end - self._step)
+            rooms.append([np.empty(room, kind) for kind in (np.int64, np.int64, np.int32)])
+
         def one(k: int):
-            shard, (values, written) = self._shards[k], samples[k]
-            room = self._capacity(k, end - self._step)
-            step, unit, chain = (
-                np.empty(room, np.int64),
-                np.empty(room, np.int64),
-                np.empty(room, np.int32),
-            )
             n = kernel.advance(
-                self._layout, shard, self._boards[k], self._step, end, step, unit, chain, values,
-                written,
+                self._layout, self._shards[k], self._boards[k], self._step, end, *rooms[k],
+                *samples[k],
             )  # fmt: skip
-            return step[:n].copy(), unit[:n].copy(), chain[:n].copy()
+            return tuple(column[:n].copy() for column in rooms[k])
 
         if len(self._shards) == 1:
             return [one(0)]
@@ -433,9 +432,9 @@ class Simulation:
         ]
         for population in self._values:
             self._configure(population)
-        rates = [self._most_spikes(k) for k in range(len(blocks))]
+        self._most = [self._most_spikes(k) for k in range(len(blocks))]
         self._boards = []
-        room = max(rates) * int(self._layout.n[1])
+        room = max(self._most) * int(self._layout.n[1])
         for k in range(len(blocks)):
             if k == 0 or self._by_chains:
                 board = kernel.Board(
@@ -447,7 +446,7 @@ class Simulation:
                     arrived=np.zeros(1, np.int64),
                 )
             self._boards.append(board)
-        self._piece = max(int(self._layout.n[1]), _PIECE // max(rates))
+        self._piece = max(int(self._layout.n[1]), _PIECE // max(self._most))
 
     def _most_spikes(self, k: int) -> int:
         """How many spikes the units of a shard can send in a step."""
@@ -465,9 +464,6 @@ class Simulation:
                 times = _most_at_once(self._shards[k], at[0], at[1])
             total += units * times
         return total
-
-    def _capacity(self, k: int, steps: int) -> int:
-        return self._most_spikes(k) * steps
 
     def _room_for_samples(self, shard, begin: int, stop: int):
         written = np.zeros((shard.sample_every.size, 2), np.int64)
@@ -688,8 +684,8 @@ class Simulation:
         self._grow_boards()
 
     def _grow_boards(self) -> None:
-        room = max(self._most_spikes(k) for k in range(len(self._shards)))
-        room *= int(self._layout.n[1])
+        self._most = [self._most_spikes(k) for k in range(len(self._shards))]
+        room = max(self._most) * int(self._layout.n[1])
         if room > self._boards[0].unit.shape[2]:
             boards: dict[int, kernel.Board] = {}
             for k, board in enumerate(self._boards):

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from lapicque.experiments.probabilistic_inference_discrete_spaces._relays import RelaySampler
 from lapicque.sampling.calibration import calibrate
 from lapicque.sampling.factors import Compiled, Evidence, clamped
 from lapicque.sampling.lif import LIFSampler
+from lapicque.sampling.relays import RelaySampler
 from lapicque.sampling.samplers import Gibbs, Neural, Sampler
 from lapicque.spiking.models import BOMBARDED
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from lapicque._checks import in_range, one_of, positive
-from lapicque.experiments.probabilistic_inference_discrete_spaces._relays import chain, current
 from lapicque.experiments.probabilistic_inference_discrete_spaces._samplers import (
     NAMES,
     SPIKING,
@@ -23,6 +22,7 @@ from lapicque.lab import Certainty, Claim, Outcome
 from lapicque.lab.figure import COLOURS, INK, MUTED, subplots
 from lapicque.sampling.factors import illusion
 from lapicque.sampling.observables import empirical, kl, kl_in_time
+from lapicque.sampling.relays import chain, current
 from lapicque.spiking.models import BOMBARDED
 
 _EVIDENCE = ({}, {2: 1}, {2: 1, 3: 0}, {2: 1, 3: 1})
