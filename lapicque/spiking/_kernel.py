@@ -150,6 +150,18 @@ class Board(NamedTuple):
 
 
 @_inlined
+def _cross(k, old, new, left, v, refractory, fired, reset, threshold, rest):
+    """Write the potential of a step, or hold it, or fire; whether it fires. Without branches."""
+    active = left == 0
+    new = new if active else old
+    fires = active & (new >= threshold)
+    v[k] = reset if fires else new
+    refractory[k] = rest if fires else (0 if active else left - 1)
+    fired[k] = fires
+    return fires
+
+
+@_inlined
 def _current_exp(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
     v, e, i, refractory, drive = shard.v, shard.e, shard.i, shard.refractory, shard.drive
     ring, noise, fired = shard.ring, shard.noise, shard.fired
@@ -162,17 +174,12 @@ def _current_exp(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
         old = v[k]
         left = refractory[k]
         current_e, current_i = e[k], i[k]
-        active = left == 0
         new = old * leak + current_e * from_e + current_i * from_i + drive[k]
-        new = new if active else old
-        fires = active & (new >= threshold)
-        v[k] = reset if fires else new
-        refractory[k] = rest if fires else (0 if active else left - 1)
+        fires = _cross(k, old, new, left, v, refractory, fired, reset, threshold, rest)
         e[k] = current_e * decay_e + (ring[inputs_e + j] + noise[noise_e + j])
         i[k] = current_i * decay_i + (ring[inputs_i + j] + noise[noise_i + j])
         ring[inputs_e + j] = 0.0
         ring[inputs_i + j] = 0.0
-        fired[k] = fires
         total += fires
     return total
 
@@ -191,20 +198,15 @@ def _current_alpha(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
         k = k0 + j
         old = v[k]
         left = refractory[k]
-        active = left == 0
         new = old * leak + e[k] * from_e + i[k] * from_i + drive[k]
         new = new + e_rise[k] * rise_e + i_rise[k] * rise_i
-        new = new if active else old
-        fires = active & (new >= threshold)
-        v[k] = reset if fires else new
-        refractory[k] = rest if fires else (0 if active else left - 1)
+        fires = _cross(k, old, new, left, v, refractory, fired, reset, threshold, rest)
         e[k] = e[k] * decay_e + e_rise[k] * feed_e
         i[k] = i[k] * decay_i + i_rise[k] * feed_i
         e_rise[k] = e_rise[k] * decay_e + jump_e * (ring[inputs_e + j] + noise[noise_e + j])
         i_rise[k] = i_rise[k] * decay_i + jump_i * (ring[inputs_i + j] + noise[noise_i + j])
         ring[inputs_e + j] = 0.0
         ring[inputs_i + j] = 0.0
-        fired[k] = fires
         total += fires
     return total
 
@@ -220,18 +222,13 @@ def _current_delta(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
         k = k0 + j
         old = v[k]
         left = refractory[k]
-        active = left == 0
         arriving = (ring[inputs_e + j] + noise[noise_e + j]) + (
             ring[inputs_i + j] + noise[noise_i + j]
         )
         new = old * leak + drive[k] + arriving
-        new = new if active else old
-        fires = active & (new >= threshold)
-        v[k] = reset if fires else new
-        refractory[k] = rest if fires else (0 if active else left - 1)
+        fires = _cross(k, old, new, left, v, refractory, fired, reset, threshold, rest)
         ring[inputs_e + j] = 0.0
         ring[inputs_i + j] = 0.0
-        fired[k] = fires
         total += fires
     return total
 
@@ -266,7 +263,6 @@ def _conductance_exp(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i,
         old = v[k]
         left = refractory[k]
         g_e, g_i = e[k], i[k]
-        active = left == 0
         new = _gauss(
             old,
             g_e * early_e,
@@ -279,15 +275,11 @@ def _conductance_exp(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i,
             reversal_i,
             h,
         )
-        new = new if active else old
-        fires = active & (new >= threshold)
-        v[k] = reset if fires else new
-        refractory[k] = rest if fires else (0 if active else left - 1)
+        fires = _cross(k, old, new, left, v, refractory, fired, reset, threshold, rest)
         e[k] = g_e * decay_e + jump * (ring[inputs_e + j] + noise[noise_e + j])
         i[k] = g_i * decay_i + jump * (ring[inputs_i + j] + noise[noise_i + j])
         ring[inputs_e + j] = 0.0
         ring[inputs_i + j] = 0.0
-        fired[k] = fires
         total += fires
     return total
 
@@ -308,7 +300,6 @@ def _conductance_alpha(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_
         old = v[k]
         left = refractory[k]
         g_e, g_i, x_e, x_i = e[k], i[k], e_rise[k], i_rise[k]
-        active = left == 0
         new = _gauss(
             old,
             (g_e + early * x_e) * early_e,
@@ -321,17 +312,13 @@ def _conductance_alpha(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_
             reversal_i,
             h,
         )
-        new = new if active else old
-        fires = active & (new >= threshold)
-        v[k] = reset if fires else new
-        refractory[k] = rest if fires else (0 if active else left - 1)
+        fires = _cross(k, old, new, left, v, refractory, fired, reset, threshold, rest)
         e[k] = (g_e + h * x_e) * decay_e
         i[k] = (g_i + h * x_i) * decay_i
         e_rise[k] = x_e * decay_e + jump_e * (ring[inputs_e + j] + noise[noise_e + j])
         i_rise[k] = x_i * decay_i + jump_i * (ring[inputs_i + j] + noise[noise_i + j])
         ring[inputs_e + j] = 0.0
         ring[inputs_i + j] = 0.0
-        fired[k] = fires
         total += fires
     return total
 
