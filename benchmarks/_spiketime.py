@@ -23,6 +23,7 @@ STEPS = 80  # of a rival in discrete time
 DT = 0.05  # tau_s
 WIDE_BATCH = 80
 WIDE_CLASSES = 10
+PREFIXES = 2e9  # bytes that the public exact solver may hold
 WIDTHS = ((49, 22), (98, 44), (140, 62), (196, 88), (392, 175), (784, 350))  # inputs, neurons
 
 
@@ -57,9 +58,9 @@ class Split(NamedTuple):
 def splits() -> tuple[Split, Split]:
     """Training and validation."""
     data = yin_yang()
-    train, validation = (
-        Split(spike_times(part.inputs), part.labels) for part in (data.train, data.validation)
-    )
+    assert data.validation is not None  # for type checkers
+    parts = data.train, data.validation
+    train, validation = (Split(spike_times(part.inputs), part.labels) for part in parts)
     return train, validation
 
 
@@ -86,6 +87,12 @@ def wide(inputs: int, neurons: int, seed: int = 0) -> Wide:
     hidden = rng.normal(0.05 * 784 / inputs, 0.8, (inputs, neurons))
     output = rng.normal(0.15 * 350 / neurons, 0.8, (neurons, WIDE_CLASSES))
     return Wide(times, rng.integers(WIDE_CLASSES, size=WIDE_BATCH), (hidden, output))
+
+
+def too_wide(work: Wide) -> bool:
+    """Whether the public exact solver would hold too much: weights of all prefixes, and a copy."""
+    inputs, neurons = work.weights[0].shape
+    return 2 * 8 * len(work.times) * inputs**2 * neurons > PREFIXES
 
 
 def started(run: Callable[[], object]) -> float:

@@ -11,6 +11,7 @@ tests after every epoch). The learning rate is 0.02 instead of 0.005, and the cl
 before Adam is gone: about 0.90 of the validation set after six epochs instead of 0.55. The last 50
 points of an epoch's order, which fill no batch, are left out, as by the library's own loader.
 """
+# ruff: noqa: E402
 
 import logging
 from functools import partial
@@ -20,20 +21,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-
 from _spiketime import BATCH, CLASSES, HIDDEN, Peer, started, version
 
 logging.disable(logging.WARNING)  # it warns that there is no chip, and tells what it builds
-from jaxsnn.base.dataset import data_loader  # noqa: E402
-from jaxsnn.event.encode import spatio_temporal_encode, target_temporal_encode  # noqa: E402
-from jaxsnn.event.loss import mse_loss  # noqa: E402
-from jaxsnn.event.modules import LIF, LIFParameters, Linear, Source  # noqa: E402
-from jaxsnn.event.topology import Topology  # noqa: E402
-from jaxsnn.event.training import update  # noqa: E402
-from jaxsnn.event.types import OptState  # noqa: E402
-from jaxsnn.examples.event.utils import loss_wrapper  # noqa: E402
+from jaxsnn.base.dataset import data_loader
+from jaxsnn.event.encode import spatio_temporal_encode, target_temporal_encode
+from jaxsnn.event.loss import mse_loss
+from jaxsnn.event.modules import LIF, LIFParameters, Linear, Source
+from jaxsnn.event.topology import Topology
+from jaxsnn.event.training import update
+from jaxsnn.event.types import OptState
+from jaxsnn.examples.event.utils import loss_wrapper
 
-from lapicque.data.yin_yang import yin_yang  # noqa: E402
+from lapicque.data.yin_yang import yin_yang
 
 logging.disable(logging.NOTSET)
 

@@ -15,7 +15,7 @@ from _spiketime import BATCH, CLASSES, HIDDEN, Peer, Split, Step, Wide, splits, 
 from numpy.typing import NDArray
 
 from lapicque.spiketime.delays import Kind
-from lapicque.spiketime.first_spike import first_spike
+from lapicque.spiketime.spikes import first_spike
 from lapicque.spiketime.layers import dense
 from lapicque.spiketime.losses import CrossEntropy, RelativeError
 from lapicque.spiketime.neuron import Neuron

@@ -6,8 +6,8 @@ see all steps at once, which is faster than one step each in the loop of the lib
 `torch.compile` is no way out with PyTorch 2.13: on the whole network it had not finished after 200
 s, since the loop over steps is unrolled, and on one layer it fails in the surrogate.
 
-Adam with 0.02 and the library's fast sigmoid of slope 25: about 0.86 of the validation set after
-three epochs.
+Adam with 0.02 and the library's fast sigmoid of slope 25: about 0.85 of the validation set after
+three to five epochs.
 """
 
 import numpy as np

@@ -36,7 +36,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _spiketime import BATCH, HIDDEN, STEPS, WIDE_BATCH, WIDTHS, Peer, Step, started, wide
+from _spiketime import (
+    BATCH,
+    HIDDEN,
+    STEPS,
+    WIDE_BATCH,
+    WIDTHS,
+    Peer,
+    Step,
+    started,
+    too_wide,
+    wide,
+)
 from rich.console import Console
 from rich.table import Table
 
@@ -108,11 +119,16 @@ def _distance(ours: np.ndarray, theirs: np.ndarray) -> float:
         return float(np.max(np.where(silent, 0.0, np.abs(ours - theirs))))
 
 
+def gradients(rival: Step) -> list[np.ndarray]:
+    assert rival.gradients is not None
+    return rival.gradients()
+
+
 def check_gradients(rivals: list[Step]) -> None:
     """The exact rivals agree in both layers, the first one listed being the measure."""
     exact = [rival for rival in rivals if rival.gradients is not None]
     for other in exact[1:]:
-        for ours, theirs in zip(exact[0].gradients(), other.gradients(), strict=True):
+        for ours, theirs in zip(gradients(exact[0]), gradients(other), strict=True):
             distance = np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
             names = f"{exact[0].name} and {other.name}"
             assert distance < AGREE_GRADIENT, f"Gradients of {names} differ by {distance:.1e}."
@@ -122,7 +138,7 @@ def epochs(options, console: Console) -> dict:
     """The race over whole epochs."""
     rivals = made(trainers(options), options.only, console)
     result: dict = {"work": {"hidden": HIDDEN, "batch": BATCH, "samples": 5000, "steps": STEPS}}
-    if options.public and {OWN, "public"} <= set(options.only):
+    if {OWN, "fastAndDeep"} <= {rival.name.split()[0] for rival in rivals}:
         result["label_times_differ_by_at_most"] = check_times(options.public, console)
     second = {rival.name: started(rival.run) for rival in rivals}  # some compile once more
     times = race([Rival(r.name, r.run, 1) for r in rivals], options.rounds)
@@ -165,13 +181,11 @@ def steps(options, inputs: int, neurons: int, console: Console) -> list[Step]:
     for group in (OWN, "spyx"):
         makers[group] = [lambda group=group: of(group).step(work)]
     makers["public"] = []
-    narrow = not of("public").too_wide(work) if options.public or options.public_v1 else False
     for checkout in (options.public, options.public_v1):
-        if checkout and narrow:
+        if checkout and not too_wide(work):
             makers["public"].append(lambda c=checkout: of("public").step(c, work))
     if options.public_v1:
-        euler = partial(of("public").step, options.public_v1, work, euler=True)
-        makers["public"].append(euler)
+        makers["public"].append(lambda: of("public").step(options.public_v1, work, euler=True))
     return made(makers, options.only, console)
 
 

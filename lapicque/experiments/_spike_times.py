@@ -1,11 +1,12 @@
 """What experiments on first-spike times share: data, a resumable training of many networks."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,9 +82,12 @@ class Trained(NamedTuple):
         }
 
 
+Build = Callable[[Array], Network]
+
+
 def train(
     label: str,
-    build: Callable[[Array], Network],
+    build: Build | Sequence[Build],
     trainer: Trainer,
     data: CodedData,
     *,
@@ -93,43 +97,66 @@ def train(
     session: Session,
     noisy: bool = False,
 ) -> Trained:
-    """Train `n_networks` networks side by side in one program and test them.
+    """Train `n_networks` networks side by side and test them.
 
-    Network k draws its weights from `fold_in(key(seed), k)`, and its order of samples and its
-    noise from a key of its own. With `noisy`, the noise of its substrate is on in tests too.
+    Network k is `drawn(build, seed, k)`; its order of samples and its noise have a key of their
+    own. `build` may be one for each network, if what they build differs in arrays only. With
+    `noisy`, the noise of its substrate is on in tests too.
     """
     keys = [jax.random.fold_in(jax.random.key(seed), k) for k in range(n_networks)]
-    states = [trainer.init(build(jax.random.fold_in(key, 0))) for key in keys]
+    states = [trainer.init(drawn(build, seed, k)) for k in range(n_networks)]
     state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     runs = jnp.stack([jax.random.fold_in(key, 1) for key in keys])
     tests = jnp.stack([jax.random.fold_in(key, 2) for key in keys])
 
-    def test(network, samples, key):
-        return evaluate(network, *samples, key=key if noisy else None)
+    epoch = _side_by_side(lambda state, key, s: trainer.epoch(state, s.times, s.labels, key))
+    test = _side_by_side(
+        lambda network, key, samples: evaluate(network, *samples, key=key if noisy else None)
+    )
 
-    @eqx.filter_jit
-    def one_epoch(state, train, validation):
-        state, row = _side_by_side(lambda s, k: trainer.epoch(s, *train, k))(state, runs)
-        answers = _side_by_side(lambda n, k: test(n, validation, k))(state.network, tests)
+    def step(state, _):
+        state, row = epoch((state, runs), data.train)
+        answers = test((state.network, tests), data.validation)
         return state, {**row, "validation": answers.accuracy}
 
-    state, history = session.loop(
-        label, lambda s, _: one_epoch(s, data.train, data.validation), state, epochs
-    )
-    final = _side_by_side(jax.jit(lambda n, k: test(n, data.test, k)))(state.network, tests)
+    state, history = session.loop(label, step, state, epochs)
+    final = test((state.network, tests), data.test)
     return Trained(state.network, history, np.asarray(final.accuracy), np.asarray(final.missing))
 
 
+def drawn(build: Build | Sequence[Build], seed: int, k: int = 0) -> Network:
+    """Network k of `train`, before it has learned."""
+    own = build if callable(build) else build[k]
+    return own(jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), k), 0))
+
+
 def _side_by_side(function: Callable) -> Callable:
-    """`jax.vmap`, but a single network is not mapped."""
+    """`function(*own, shared)` for networks whose `own` arrays are stacked along a first axis.
 
-    def mapped(*arguments):
-        if jax.tree.leaves(arguments)[0].shape[0] > 1:
-            return jax.vmap(function)(*arguments)
-        result = function(*jax.tree.map(lambda a: a[0], arguments))
-        return jax.tree.map(lambda a: a[None], result)
+    Accelerators run one program for all. A CPU runs the program of one network for each of them,
+    in as many threads as there are cores: it compiles sooner and its arrays stay in the caches.
+    """
+    if jax.default_backend() != "cpu":
+        return jax.jit(
+            lambda own, shared: jax.vmap(lambda *one: function(*one, shared))(*own),
+        )
+    one = jax.jit(lambda k, own, shared: function(*jax.tree.map(lambda a: a[k], own), shared))
+    stack = jax.jit(lambda results: jax.tree.map(lambda *leaves: jnp.stack(leaves), *results))
+    programs = {}  # compiled before the threads start, lest each of them does
 
-    return mapped
+    def each(own, shared):
+        shapes = tuple(a.shape for a in jax.tree.leaves(shared))
+        if shapes not in programs:
+            programs[shapes] = one.lower(0, own, shared).compile()
+        program = programs[shapes]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            jobs = [
+                pool.submit(lambda k=k: jax.block_until_ready(program(k, own, shared)))
+                for k in range(jax.tree.leaves(own)[0].shape[0])
+            ]
+            return stack([job.result() for job in jobs])
+
+    return each
 
 
 def disc(side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +192,7 @@ def draw_disc(recordings: Mapping[str, np.ndarray], prefix: str, classes: int = 
     axes[0, 0].imshow(shown, origin="lower", extent=extent, vmin=0, vmax=classes - 1)
     axes[0, 0].set_title("decision")
     early = np.where(inside[..., None] & (times >= 0), times, np.nan)
-    early = early - np.nanmin(early, axis=-1, keepdims=True)
+    early = early - np.where(np.isnan(early), np.inf, early).min(axis=-1, keepdims=True)
     for k in range(classes):
         image = axes[0, k + 1].imshow(
             early[..., k],
@@ -195,6 +222,9 @@ def draw_curves(
         low, middle, high = np.percentile(error, (25, 50, 75), axis=1)
         (line,) = axis.plot(epochs, middle, label=label)
         axis.fill_between(epochs, low, high, color=line.get_color(), alpha=0.2)
-    axis.set(xlabel="epoch", ylabel=f"{field} error [%]", yscale="log")
+    axis.set(xlabel="epoch", ylabel=f"{field} error [%]")
+    axis.set_yscale("log", subs=(2, 5))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:g}")
     axis.legend()
     return figure

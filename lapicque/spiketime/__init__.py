@@ -7,14 +7,6 @@ from lapicque.spiketime.delays import (
     Sigmoid as Sigmoid,
     delays as delays,
 )
-from lapicque.spiketime.first_spike import (
-    crossing as crossing,
-    first_spike as first_spike,
-    from_events as from_events,
-    highest_potential as highest_potential,
-    potential as potential,
-    spike_gradient as spike_gradient,
-)
 from lapicque.spiketime.imperfections import (
     Imperfections as Imperfections,
     Pattern as Pattern,
@@ -47,6 +39,14 @@ from lapicque.spiketime.solvers import (
     NonLeaky as NonLeaky,
     Quadratic as Quadratic,
     Solver as Solver,
+)
+from lapicque.spiketime.spikes import (
+    crossing as crossing,
+    first_spike as first_spike,
+    from_events as from_events,
+    highest_potential as highest_potential,
+    potential as potential,
+    spike_gradient as spike_gradient,
 )
 from lapicque.spiketime.training import (
     Decay as Decay,

@@ -15,14 +15,14 @@ from jaxtyping import Array, Float
 
 from lapicque._checks import InputError, in_range
 from lapicque.spiketime.delays import Delays, Form, Kind, Sharing, Sigmoid, delays as draw_delays
-from lapicque.spiketime.first_spike import (
+from lapicque.spiketime.imperfections import Imperfections, Substrate, quantise
+from lapicque.spiketime.neuron import Neuron
+from lapicque.spiketime.spikes import (
     Scan,
     crossing,
     highest_potential,
     spike_gradient,
 )
-from lapicque.spiketime.imperfections import Imperfections, Substrate, quantise
-from lapicque.spiketime.neuron import Neuron
 
 _DEFAULT, _FORM = Neuron(), Sigmoid()
 

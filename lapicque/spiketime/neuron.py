@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import inf, isnan
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -13,6 +14,7 @@ from lapicque._checks import InputError, positive
 from lapicque.spiketime.solvers import Lambert, Newton, NonLeaky, Quadratic, Solver
 
 
+@jax.tree_util.register_static
 @dataclass(frozen=True)
 class Neuron:
     """`dV/dt = -V / tau_m + I`, `I` a sum of `w exp(-(t - t_i) / tau_s)` after each input.
@@ -79,7 +81,7 @@ class Neuron:
 
     def slope(self, s: Float[Array, " ..."]) -> Float[Array, " ..."]:
         """Derivative of `psp` with respect to time."""
-        return jnp.exp(-s / self.tau_s) - self.psp(s) / self.tau_m
+        return self.decays(s)[1] - self.psp(s) / self.tau_m
 
     def peak(
         self, potential: Float[Array, " ..."], current: Float[Array, " ..."]

@@ -48,7 +48,7 @@ class Bumping:
 
     def init(self) -> BumpState:
         """Nothing bumped yet."""
-        return BumpState(jnp.asarray(self.size), jnp.asarray(-1))
+        return BumpState(jnp.asarray(self.size), jnp.asarray(-1, int))
 
     def plan(
         self,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -69,6 +70,7 @@ def _only(solver: Solver, ratio: float, wanted: float, meaning: str) -> None:
         )
 
 
+@jax.tree_util.register_static
 @dataclass(frozen=True)
 class Quadratic:
     """`tau_m = 2 tau_s`: a quadratic equation in `exp(-s / tau_m)`.
@@ -95,6 +97,7 @@ class Quadratic:
         return neuron.tau_m * jnp.log(2 * b / (a + root))
 
 
+@jax.tree_util.register_static
 @dataclass(frozen=True)
 class Lambert:
     """`tau_m = tau_s`: the principal branch of Lambert's function.
@@ -116,6 +119,7 @@ class Lambert:
         return -neuron.tau_s * (ratio + lambert_w(-scaled * jnp.exp(-ratio)))
 
 
+@jax.tree_util.register_static
 @dataclass(frozen=True)
 class NonLeaky:
     """`tau_m = inf`: the potential nears its final value exponentially."""
@@ -131,6 +135,7 @@ class NonLeaky:
         return -neuron.tau_s * jnp.log1p(-missing)
 
 
+@jax.tree_util.register_static
 @dataclass(frozen=True)
 class Newton:
     """Any ratio of time constants: Newton's method between the start and the top.

@@ -25,7 +25,8 @@ from lapicque.spiketime.sorting import sort_with
 
 Scan = Literal["auto", "sequential", "associative"]
 
-BLOCK = 2**24  # number of (input, neuron, sample) held at once
+BLOCK = 2**24  # number of (input, neuron, sample) that are held at once,
+CPU_BLOCK = 2**15  # and on a CPU, where a piece shall fit into its cache
 
 
 def first_spike(
@@ -102,7 +103,7 @@ def crossing(
     limit = neuron.threshold if threshold is None else threshold
     limit = jnp.broadcast_to(jnp.asarray(limit, weights.dtype), (*batch, weights.shape[0]))
     stopped = jax.lax.stop_gradient((arrival, weights, limit))
-    return _by_columns(partial(_solve, neuron, scan), per_synapse, *stopped)
+    return _by_columns(_solve, neuron, scan, per_synapse, *stopped)
 
 
 def highest_potential(
@@ -127,7 +128,7 @@ def highest_potential(
     batch = arrival.shape[: -2 if per_synapse else -1]
     stopped = jax.lax.stop_gradient((arrival, weights))
     nothing = jnp.zeros((*batch, weights.shape[0]), weights.dtype)
-    times = _by_columns(partial(_top, neuron), per_synapse, *stopped, nothing)
+    times = _by_columns(_top, neuron, "sequential", per_synapse, *stopped, nothing)
     # At the top the derivative with respect to its own time is zero.
     return potential(times, arrival, weights, neuron, per_synapse=per_synapse)
 
@@ -326,7 +327,7 @@ def _search(neuron: Neuron, walk: _Walk, score, scan: str) -> tuple[Array, Inter
     return best, kept
 
 
-def _solve(neuron, scan, arrival, weights, threshold, per_synapse):
+def _solve(neuron, scan, per_synapse, arrival, weights, threshold):
     walk = _walk(arrival, weights, per_synapse)
     solver = neuron.solver
     if scan == "auto":
@@ -345,37 +346,44 @@ def _solve(neuron, scan, arrival, weights, threshold, per_synapse):
     return jnp.where(found, safe.start + delay, inf)
 
 
-def _top(neuron, arrival, weights, _, per_synapse):
+def _top(neuron, scan, per_synapse, arrival, weights, _):
     walk = _walk(arrival, weights, per_synapse)
 
     def height(interval):
         time, top = neuron.peak(interval.potential, interval.current)
         return jnp.where(time <= interval.span, top, interval.end)
 
-    best, interval = _search(neuron, walk, height, "sequential")
+    best, interval = _search(neuron, walk, height, scan)
     time, _ = neuron.peak(interval.potential, interval.current)
     time = interval.start + jnp.minimum(time, interval.span)
     return jnp.where(best > 0, time, inf)
 
 
-def _by_columns(solve, per_synapse, arrival, weights, threshold):
+@partial(jax.jit, static_argnums=(0, 2, 3))
+def _by_columns(solve, neuron, scan, per_synapse, arrival, weights, threshold):
     """Apply `solve` to pieces of the neurons where all at once would take too much memory."""
     batch = threshold.shape[:-1]
     size, (post, pre) = prod(batch), weights.shape
     arrival = arrival.reshape(size, *arrival.shape[len(batch) :])
     threshold = threshold.reshape(size, post)
-    pieces = -(-size * post * pre // BLOCK) if per_synapse else 1
+    pieces = _count(size * post * pre) if per_synapse else 1
     if pieces <= 1:
-        return solve(arrival, weights, threshold, per_synapse).reshape(*batch, post)
+        times = solve(neuron, scan, per_synapse, arrival, weights, threshold)
+        return times.reshape(*batch, post)
     parts = _pieces(pieces, post)
 
     def piece(rows):
-        arrival, weights, threshold = rows
-        return solve(arrival.swapaxes(0, 1), weights, threshold.T, True).T
+        neuron, arrival, weights, threshold = rows
+        return solve(neuron, scan, True, arrival.swapaxes(0, 1), weights, threshold.T).T
 
-    rows = (arrival.swapaxes(0, 1), weights, threshold.T)
+    own = jax.tree.map(lambda x: jnp.broadcast_to(x, (post,)), neuron)
+    rows = (own, arrival.swapaxes(0, 1), weights, threshold.T)
     times = jax.lax.map(piece, jax.tree.map(parts.split, rows))
     return parts.join(times).T.reshape(*batch, post)
+
+
+def _count(elements: int) -> int:
+    return -(-elements // (CPU_BLOCK if jax.default_backend() == "cpu" else BLOCK))
 
 
 class _pieces:
@@ -403,10 +411,11 @@ def _attach_forward(static, times, arrival, weights, threshold):
     return times, (times, arrival, weights)
 
 
+@partial(jax.jit, static_argnums=0)
 def _attach_backward(static, residuals, error):
     times, arrival, weights = residuals
     (size, post), pre = times.shape, weights.shape[1]
-    pieces = -(-size * post * pre // BLOCK)
+    pieces = _count(size * post * pre)
     if pieces <= 1:
         d_arrival, d_weights, d_threshold = _pull_back(static, times, arrival, weights, error)
         return jnp.zeros_like(times), d_arrival, d_weights, d_threshold
@@ -448,15 +457,15 @@ def _pull_back(static, times, arrival, weights, error):
     rise = pull.sum(1, keepdims=True)
     crosses = (rise > 0) & jnp.isfinite(times)
     scaled = jnp.where(crosses, error / jnp.where(crosses, rise, 1.0), 0.0)
-    d_arrival = scaled * pull
-    d_weights = -scaled * response
-    if drop_above < inf:
-        largest = jnp.abs(d_weights).max(1, keepdims=True)
-        d_weights = jnp.where(largest > drop_above, 0.0, d_weights)
-    d_arrival = jnp.moveaxis(d_arrival, -1, 0)
+    d_arrival = jnp.moveaxis(scaled * pull, -1, 0)
     if not per_synapse:
         d_arrival = d_arrival.sum(1)
-    return d_arrival, d_weights.sum(-1), scaled[:, 0].T
+    learning = scaled
+    if drop_above < inf:
+        largest = jnp.abs(scaled) * response.max(1, keepdims=True)
+        learning = jnp.where(largest > drop_above, 0.0, scaled)
+    d_weights = -jnp.einsum("jib,jb->ji", response, learning[:, 0])
+    return d_arrival, d_weights, scaled[:, 0].T
 
 
 _attach.defvjp(_attach_forward, _attach_backward)
