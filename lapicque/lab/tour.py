@@ -16,6 +16,7 @@ STOPS = (
     "latent_equilibrium/digits",
     "latent_equilibrium/bars_microcircuit",
     "generalized_latent_equilibrium/lagline",
+    "delgrad/yin_yang",
     "spiking/vogels_abbott",
     "lif_sampling/random_boltzmann",
 )

@@ -1,0 +1,1 @@
+"""DelGrad: exact gradients for transmission delays and weights (Göltz, Weber et al. 2025)."""
