@@ -10,12 +10,12 @@ from lapicque.lab.registry import entries, load
 
 ELSEWHERE = {"bars_microcircuit", "mimic_microcircuit"}  # test_microcircuits.py
 # their identities are tests of their own
-LONG = {"exactness", "cifar10_lenet", "robustness", "from_exact_to_local", "lagnet"}
+LONG = {"fast_and_deep/mnist", "exactness", "cifar10_lenet", "robustness", "from_exact_to_local", "lagnet"}
 
 
 def marked(name):
     short = name.split("/")[1]
-    return pytest.param(name, marks=pytest.mark.slow) if short in LONG else name
+    return pytest.param(name, marks=pytest.mark.slow) if {name, short} & LONG else name
 
 
 EXPERIMENTS = [marked(e.name) for e in entries() if e.name.split("/")[1] not in ELSEWHERE]
