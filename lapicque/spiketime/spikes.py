@@ -303,28 +303,36 @@ def _search(neuron: Neuron, walk: _Walk, score, scan: str) -> tuple[Array, Inter
             return (bm * am, bm * ar + br * as_, bs * as_, bm * av + br * ai + bv, bs * ai + bi)
 
         _, _, _, v, i = jax.lax.associative_scan(after, state)
-        interval = Interval(start, v, i, span, v * membrane + i * response, membrane)
-        value = score(interval)
-        best = jnp.argmax(value, axis=0)[None]
-        chosen = (jnp.take_along_axis(x, best, axis=0)[0] for x in interval)
-        return jnp.maximum(jnp.take_along_axis(value, best, axis=0)[0], 0), Interval(*chosen)
+        value = score(Interval(start, v, i, span, v * membrane + i * response, membrane))
+        which = jnp.argmax(value, axis=0)
+        best, v, i = (jnp.take_along_axis(x, which[None], axis=0)[0] for x in (value, v, i))
+        best = jnp.maximum(best, 0)
+    else:
 
-    def visit(carry, row):
-        v, i, best, kept = carry
-        source, (t, span, membrane, synapse, response) = row
-        i = i + walk.weight(source)
-        end = v * membrane + i * response
-        interval = Interval(t, v, i, span, end, membrane)
-        value = score(interval)
-        better = value > best
-        kept = Interval(*(jnp.where(better, x, y) for x, y in zip(interval, kept, strict=True)))
-        return (end, i * synapse, jnp.where(better, value, best), kept), None
+        def visit(carry, row):
+            v, i, best, which, kept_v, kept_i = carry
+            source, (t, span, membrane, synapse, response), number = row
+            i = i + walk.weight(source)
+            end = v * membrane + i * response
+            value = score(Interval(t, v, i, span, end, membrane))
+            better = value > best
+            kept = (jnp.where(better, x, y) for x, y in ((number, which), (v, kept_v), (i, kept_i)))
+            return (end, i * synapse, jnp.where(better, value, best), *kept), None
 
-    one = jax.eval_shape(walk.weight, jax.eval_shape(lambda x: x[0], walk.source))
-    nothing = jnp.zeros(one.shape, start.dtype)
-    initial = (nothing, nothing, nothing, Interval(*(nothing,) * len(Interval._fields)))
-    (_, _, best, kept), _ = jax.lax.scan(visit, initial, (walk.source, per_input))
-    return best, kept
+        one = jax.eval_shape(walk.weight, jax.eval_shape(lambda x: x[0], walk.source))
+        nothing = jnp.zeros(one.shape, start.dtype)
+        numbers = jnp.arange(start.shape[0])
+        initial = (nothing, nothing, nothing, jnp.zeros(one.shape, int), nothing, nothing)
+        rows = (walk.source, per_input, numbers)
+        (_, _, best, which, v, i), _ = jax.lax.scan(visit, initial, rows)
+
+    def at(x):
+        if x.shape[-1] == which.shape[-1]:
+            return jnp.take_along_axis(x, which[None], axis=0)[0]
+        return x[which, jnp.arange(which.shape[0])[:, None], 0]
+
+    start, span, membrane, _, response = (at(x) for x in per_input)
+    return best, Interval(start, v, i, span, v * membrane + i * response, membrane)
 
 
 def _solve(neuron, scan, per_synapse, arrival, weights, threshold):

@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from lapicque._checks import InputError, in_range, positive
-from lapicque.spiketime.layers import Network, Parameters
+from lapicque.spiketime.layers import Measured, Network, Parameters
 from lapicque.spiketime.losses import decide
 from lapicque.spiketime.silence import Bumping, BumpState
 
@@ -170,7 +170,35 @@ class Trainer:
         network = state.network.having(parameters)
         return TrainingState(network, optimiser, bumps, state.epoch + 1), row
 
-    def _step(self, network, carry, sample, key, rate):
+    def step(
+        self,
+        state: TrainingState,
+        inputs: Float[Array, "batch input"],
+        labels: Int[Array, " batch"],
+        key: Array,
+        measured: Sequence[Measured] | None = None,
+    ) -> tuple[TrainingState, dict[str, Array]]:
+        """Learn from one batch, if wanted with times measured on a chip.
+
+        The number of epochs, and with it the learning rate, stays as it is.
+
+        Args:
+            state: Where training is.
+            inputs, labels: The batch.
+            key: For noise.
+            measured: What the chip made of the batch, layer by layer.
+
+        Returns:
+            The state after, and the row of `epoch` as sums over the batch.
+        """
+        carry = state.network.parameters, state.optimiser, state.bumps
+        sample = inputs, labels, jnp.ones(labels.shape, bool)
+        rate = self.decay.factor ** (state.epoch // self.decay.every)
+        carry, row = self._step(state.network, carry, sample, key, rate, measured)
+        parameters, optimiser, bumps = carry
+        return TrainingState(state.network.having(parameters), optimiser, bumps, state.epoch), row
+
+    def _step(self, network, carry, sample, key, rate, measured=None):
         parameters, optimiser, bumps = carry
         inputs, labels, counted = sample
         input_key, substrate_key = jax.random.split(key)
@@ -180,7 +208,7 @@ class Trainer:
 
         def objective(parameters):
             present = network.having(parameters)
-            spikes = present(inputs, substrate_key)
+            spikes = present(inputs, substrate_key, measured)
             losses = self.loss(spikes[-1], labels)
             for penalty in self.penalties:
                 losses = losses + penalty(present, inputs, spikes)
