@@ -15,11 +15,11 @@ from _spiketime import BATCH, CLASSES, HIDDEN, Peer, Split, Step, Wide, splits, 
 from numpy.typing import NDArray
 
 from lapicque.spiketime.delays import Kind
-from lapicque.spiketime.spikes import first_spike
 from lapicque.spiketime.layers import dense
 from lapicque.spiketime.losses import CrossEntropy, RelativeError
 from lapicque.spiketime.neuron import Neuron
 from lapicque.spiketime.silence import Bumping
+from lapicque.spiketime.spikes import first_spike
 from lapicque.spiketime.training import Trainer, evaluate
 
 

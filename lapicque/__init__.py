@@ -8,7 +8,17 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_ROOMS = ("data", "experiments", "interop", "lab", "rate", "sampling", "spiketime", "spiking")
+_ROOMS = (
+    "data",
+    "experiments",
+    "interop",
+    "lab",
+    "rate",
+    "sampling",
+    "spiketime",
+    "spiking",
+    "substrate",
+)
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -13,6 +13,7 @@ def spike_times(
     t_early: float = 0.15,
     t_late: float = 2.0,
     t_bias: float | None = None,
+    copies: int = 1,
 ) -> NDArray[np.float64]:
     """One spike per input channel, `t = t_early + value (t_late - t_early)`.
 
@@ -21,13 +22,14 @@ def spike_times(
         t_early, t_late: Spike times of the values 0 and 1 [tau_s], `0 <= t_early < t_late`.
         t_bias: Time of one more spike, the same for every sample [tau_s]; none by default.
             Fast-and-deep uses 0.9.
+        copies: Every channel comes so many times, all channels in turn: x y x y.
 
     Returns:
-        Spike times [tau_s], shape (..., channel), or (..., channel + 1) with the bias last.
+        Spike times [tau_s], shape (..., copies * channel), or one more with the bias last.
 
     Raises:
         InputError: A value lies outside [0, 1], a time is negative or not finite, or
-            `t_late` is not after `t_early`.
+            `t_late` is not after `t_early`, or `copies` is below 1.
 
     Source:
         Göltz, Kriener et al. (2021), Nat. Mach. Intell. 3, 823; defaults from the released
@@ -41,7 +43,8 @@ def spike_times(
     in_range("t_late", t_late, low=0, unit="tau_s")
     if not t_early < t_late:
         raise InputError(f"`t_late` is {t_late:g} tau_s; it must be above `t_early`, {t_early:g}.")
-    times = t_early + values * (t_late - t_early)
+    in_range("copies", copies, low=1)
+    times = np.tile(t_early + values * (t_late - t_early), copies)
     if t_bias is None:
         return times
     in_range("t_bias", t_bias, low=0, unit="tau_s")

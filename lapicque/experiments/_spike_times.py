@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from lapicque.data import DataSet, Samples
 from lapicque.lab import Session
-from lapicque.lab.figure import subplots
+from lapicque.lab.figure import COLOURS, INK, MUTED, subplots
 from lapicque.spiketime import Network, Trainer, decide, evaluate, respond
 
 
@@ -193,14 +193,11 @@ def draw_disc(recordings: Mapping[str, np.ndarray], prefix: str, classes: int = 
     axes[0, 0].set_title("decision")
     early = np.where(inside[..., None] & (times >= 0), times, np.nan)
     early = early - np.where(np.isnan(early), np.inf, early).min(axis=-1, keepdims=True)
+    seen = early[np.isfinite(early)]
+    latest = np.percentile(seen, 98) if seen.size else 1.0
     for k in range(classes):
         image = axes[0, k + 1].imshow(
-            early[..., k],
-            origin="lower",
-            extent=extent,
-            cmap="magma_r",
-            vmin=0,
-            vmax=np.nanpercentile(early, 98),
+            early[..., k], origin="lower", extent=extent, cmap="magma_r", vmin=0, vmax=latest
         )
         axes[0, k + 1].set_title(f"label {k}")
     figure.colorbar(image, ax=axes[0, 1:], shrink=0.8, label="after first [tau_s]")
@@ -228,3 +225,73 @@ def draw_curves(
     axis.yaxis.set_minor_formatter("{x:g}")
     axis.legend()
     return figure
+
+
+def one_per_class(labels: Int[Array, " samples"]) -> np.ndarray:
+    """Index of the first sample of each class."""
+    return np.unique(np.asarray(labels), return_index=True)[1]
+
+
+def rasters(
+    inputs: Float[Array, "samples input"],
+    spikes: Mapping[str, Sequence[Float[Array, "samples _"]]],
+    shown: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """First spikes of all layers for the samples that are `shown`, -1 where there is none.
+
+    Recordings `raster/input`, and `raster/<name>/<layer>` for each entry of `spikes`.
+    """
+    found = {"raster/input": _drawn(inputs[shown])}
+    for name, layers in spikes.items():
+        for k, times in enumerate(layers):
+            found[f"raster/{name}/{k}"] = _drawn(times[shown])
+    return found
+
+
+def _drawn(times) -> np.ndarray:
+    return np.where(np.isfinite(times), times, -1.0)
+
+
+def draw_rasters(
+    recordings: Mapping[str, np.ndarray], titles: Mapping[str, str], classes: np.ndarray
+):
+    """First spikes sample by sample, one row per network; the first label neuron decides.
+
+    Label neurons are at the top in the colours of their classes; a line marks the decision.
+    """
+    figure, axes = subplots(len(titles), len(classes), height=1.9 * len(titles) + 0.4, sharex=True)
+    inputs = recordings["raster/input"]
+    for row, (name, title) in zip(axes, titles.items(), strict=True):
+        layers = [
+            recordings[key] for key in sorted(recordings) if key.startswith(f"raster/{name}/")
+        ]
+        for sample, (axis, own) in enumerate(zip(row, classes, strict=True)):
+            _draw_sample(axis, [times[sample] for times in (inputs, *layers)])
+            axis.set_title(f"class {own}", fontsize=9, color=COLOURS[own])
+            axis.set_xlim(left=0)
+        row[0].set_ylabel(title)
+    for axis in axes[-1]:
+        axis.set_xlabel("time [tau_s]")
+    return figure
+
+
+def _draw_sample(axis, layers: Sequence[np.ndarray]) -> None:
+    *below, label = layers
+    base, ticks = 0.0, []
+    for k, times in enumerate(below):
+        height = 1.0 if len(times) > 20 else 0.4
+        y = base + height * (np.arange(len(times)) + 0.5) / len(times)
+        seen = times >= 0
+        axis.scatter(times[seen], y[seen], s=4, color=MUTED if k == 0 else INK, linewidths=0)
+        ticks.append((base + height / 2, "input" if k == 0 else "hidden"))
+        base += height + 0.15
+    answer = int(decide(jnp.asarray(np.where(label >= 0, label, np.inf))))
+    for k, time in enumerate(label):
+        y = base + 0.12 * k
+        if time >= 0:
+            axis.plot([time, time], [y, y + 0.1], color=COLOURS[k], lw=2.5)
+        if k == answer:
+            axis.axvline(time, color=COLOURS[k], lw=0.8, ls="--")
+    ticks.append((base + 0.06 * len(label), "label"))
+    axis.set_yticks(*zip(*ticks, strict=True))
+    axis.grid(False)

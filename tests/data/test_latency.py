@@ -43,3 +43,10 @@ def test_bias_is_one_more_channel_last():
 def test_impossible_times_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         spike_times(*arguments)
+
+
+def test_copies_come_in_turn_before_the_bias():
+    times = spike_times(np.array([[0.0, 1.0]]), copies=2, t_bias=0.9)
+    np.testing.assert_allclose(times, [[0.15, 2.0, 0.15, 2.0, 0.9]])
+    with pytest.raises(InputError, match="copies"):
+        spike_times(np.array([[0.0, 1.0]]), copies=0)

@@ -10,7 +10,15 @@ from lapicque.lab.registry import entries, load
 
 ELSEWHERE = {"bars_microcircuit", "mimic_microcircuit"}  # test_microcircuits.py
 # their identities are tests of their own
-LONG = {"fast_and_deep/mnist", "exactness", "cifar10_lenet", "robustness", "from_exact_to_local", "lagnet"}
+LONG = {
+    "fast_and_deep/mnist",
+    "size_sweep",
+    "exactness",
+    "cifar10_lenet",
+    "robustness",
+    "from_exact_to_local",
+    "lagnet",
+}
 
 
 def marked(name):

@@ -13,6 +13,7 @@ noisy spike time; theirs takes the threshold to be nominal.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -112,9 +113,7 @@ CITES = ("goeltz2025delgrad", "kriener2022yinyang")
 def run(config: Config, seed: int, session: Session) -> Outcome:
     """Train both kinds of networks on the same imperfect substrates."""
 
-    def encode(inputs):
-        return np.tile(spike_times(inputs), config.copies)
-
+    encode = partial(spike_times, copies=config.copies)
     data = coded(yin_yang(), encode)
     faults = Imperfections(
         weight_step=config.weight_step,

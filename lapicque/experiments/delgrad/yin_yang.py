@@ -25,7 +25,9 @@ from lapicque.experiments._spike_times import (
     disc_maps,
     draw_curves,
     draw_disc,
+    draw_rasters,
     drawn,
+    rasters,
 )
 from lapicque.experiments.delgrad._simulation import (
     VARIANTS,
@@ -35,9 +37,10 @@ from lapicque.experiments.delgrad._simulation import (
     points,
 )
 from lapicque.lab import Certainty, Claim, Outcome, Session
-from lapicque.lab.figure import COLOURS, INK, MUTED, subplots
+from lapicque.lab.figure import COLOURS, subplots
 from lapicque.spiketime import Network
 
+STAGES = {"before": "before training", "after": "after training"}
 DELAYED = ("WA", "WD", "WS")
 SHOWN = ((0.6, 0.2), (0.4, 0.8), (0.75, 0.5))  # spikes are drawn of the samples nearest to these
 EARLY = 20  # epochs after which WS is judged for the first time
@@ -133,16 +136,11 @@ def run(config: Config, seed: int, session: Session) -> Outcome:
 
 
 def _samples(before: Network, after: Network, data: CodedData) -> dict[str, np.ndarray]:
-    """All spike times for three samples of the test set, one per class; -1 for none."""
+    """Spikes of three samples of the test set, one per class."""
     places = np.asarray(data.test.times)[:, :2] - spike_times(np.array(SHOWN))[:, None]
-    times = data.test.times[(places**2).sum(-1).argmin(-1)]
-    recordings = {"shown/inputs": np.asarray(times)}
-    answer = jax.jit(lambda network: network(times))
-    for stage, network in (("before", before), ("after", after)):
-        for layer, spikes in zip(("hidden", "label"), answer(network), strict=True):
-            kept = np.where(np.isfinite(spikes), spikes, -1.0)
-            recordings[f"shown/{stage}/{layer}"] = kept
-    return recordings
+    shown = (places**2).sum(-1).argmin(-1)
+    answer = jax.jit(lambda network: network(data.test.times))
+    return rasters(data.test.times, {"before": answer(before), "after": answer(after)}, shown)
 
 
 def _delays(name: str, build, trained: Trained, config: Config, seed: int) -> dict[str, np.ndarray]:
@@ -169,41 +167,9 @@ def figures(outcome: Outcome, config: Config):
     return {
         "learning": draw_curves(outcome.recordings, VARIANTS),
         "disc": draw_disc(outcome.recordings, "shown"),
-        "spikes": _spikes(outcome.recordings),
+        "spikes": draw_rasters(outcome.recordings, STAGES, np.arange(len(SHOWN))),
         "delays": _histograms(outcome.recordings, config),
     }
-
-
-def _spikes(recordings):
-    """Every spike of one network for a sample of each class, before and after training."""
-    inputs = recordings["shown/inputs"]
-    figure, axes = subplots(2, len(inputs), height=4.4, sharex=True, sharey=True)
-    for row, stage in zip(axes, ("before", "after"), strict=True):
-        hidden, label = (recordings[f"shown/{stage}/{layer}"] for layer in ("hidden", "label"))
-        lines = inputs.shape[1], hidden.shape[1], label.shape[1]
-        for k, axis in enumerate(row):
-            bottom = 0
-            for times, count, colours in (
-                (inputs[k], lines[0], [MUTED] * lines[0]),
-                (hidden[k], lines[1], [INK] * lines[1]),
-                (label[k], lines[2], COLOURS[: lines[2]]),
-            ):
-                wide = 1 if count > 5 else 2  # inputs and labels are few and get more room
-                for i, (time, colour) in enumerate(zip(times, colours, strict=True)):
-                    if time >= 0:
-                        y = bottom + wide * i
-                        axis.vlines(time, y, y + 0.9 * wide, color=colour, linewidth=1.6)
-                bottom += wide * count + 2
-                axis.axhline(bottom - 1.5, color=MUTED, linewidth=0.4)
-            if (label[k] >= 0).any():
-                axis.axvline(label[k][label[k] >= 0].min(), color=MUTED, lw=0.6, ls=":")
-            axis.grid(False)
-            axis.set(yticks=[])
-            axis.set_title(f"{stage}, class {k}", color=COLOURS[k])
-        row[0].set_ylabel("input, hidden, label")
-    for axis in axes[-1]:
-        axis.set_xlabel("time [tau_s]")
-    return figure
 
 
 def _histograms(recordings, config: Config):

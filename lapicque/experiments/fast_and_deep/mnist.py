@@ -17,8 +17,14 @@ import numpy as np
 
 from lapicque._checks import InputError, in_range, one_of
 from lapicque.data import DataSet, mnist, spike_times
-from lapicque.experiments._spike_times import CodedData, coded, draw_curves, train
-from lapicque.experiments.fast_and_deep._parts import TIMES, WORK, one_per_class
+from lapicque.experiments._spike_times import (
+    CodedData,
+    coded,
+    draw_curves,
+    one_per_class,
+    train,
+)
+from lapicque.experiments.fast_and_deep._parts import TIMES, WORK
 from lapicque.lab import Certainty, Claim, Outcome
 from lapicque.lab.figure import COLOURS, INK, MUTED, subplots
 from lapicque.spiketime import (

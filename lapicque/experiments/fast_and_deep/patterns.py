@@ -19,13 +19,16 @@ from jaxtyping import Array, Float
 
 from lapicque._checks import in_range, positive
 from lapicque.data import DataSet, Samples
-from lapicque.experiments._spike_times import coded, draw_curves, drawn, train
-from lapicque.experiments.fast_and_deep._parts import (
-    WORK,
+from lapicque.experiments._spike_times import (
+    coded,
+    draw_curves,
     draw_rasters,
+    drawn,
     one_per_class,
     rasters,
+    train,
 )
+from lapicque.experiments.fast_and_deep._parts import WORK
 from lapicque.lab import Certainty, Claim, Outcome
 from lapicque.lab.figure import COLOURS, MUTED, subplots
 from lapicque.spiketime import (

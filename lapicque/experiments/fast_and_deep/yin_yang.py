@@ -15,17 +15,17 @@ from lapicque.experiments._spike_times import (
     disc_maps,
     draw_curves,
     draw_disc,
+    draw_rasters,
     drawn,
+    one_per_class,
+    rasters,
     train,
 )
 from lapicque.experiments.fast_and_deep._parts import (
     CITES as CITES,
     WORK,
     YinYangConfig,
-    draw_rasters,
     encode,
-    one_per_class,
-    rasters,
     yin_yang_times,
 )
 from lapicque.lab import Certainty, Claim, Outcome

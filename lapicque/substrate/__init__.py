@@ -1,0 +1,11 @@
+"""Virtual neuromorphic chips: specification, instance, calibration, and networks on them."""
+
+from lapicque.substrate.calibration import Calibration as Calibration, calibrate as calibrate
+from lapicque.substrate.chip import Chip as Chip, Distortions as Distortions
+from lapicque.substrate.first_spike import FirstSpikeChip as FirstSpikeChip
+from lapicque.substrate.spec import (
+    ChipSpec as ChipSpec,
+    DelayElement as DelayElement,
+    Quantity as Quantity,
+    brainscales2 as brainscales2,
+)
