@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from lapicque._checks import in_range, positive
 from lapicque.data.batches import epoch_order
 from lapicque.experiments._spike_times import Coded, CodedData
 from lapicque.lab import Session
@@ -40,20 +41,29 @@ def specimens(n: int, seed: int, neuron: Neuron, step: float) -> list[Specimen]:
 
 
 @dataclass(frozen=True)
-class Travel:
-    """How long a network stays where.
+class ChipConfig:
+    """Settings of a network that learns Yin-Yang in software and then on chips."""
 
-    Attributes:
-        software: Epochs in software.
-        epochs: Epochs in the loop on the first chip.
-        recovery: Epochs in the loop on the next chip.
-        samples: Samples of an epoch in the loop.
-    """
+    n_chips: int = 5
+    software_epochs: int = 300  # before the network meets a chip
+    epochs: int = 30  # in the loop
+    recovery: int = 5  # epochs in the loop on the next chip
+    batch: int = 40
+    n_train: int = 5000  # samples of an epoch in the loop
+    n_hidden: int = 30
+    copies: int = 5  # of each input
+    learning_rate: float = 0.002  # of Adam
+    threshold: float = 2.6  # in units of weights
+    step: float = 0.01  # of the emulation, tau_s
 
-    software: int
-    epochs: int
-    recovery: int
-    samples: int
+    def __post_init__(self):
+        for name in ("n_chips", "software_epochs", "epochs", "batch", "n_hidden", "copies"):
+            in_range(name, getattr(self, name), 1)
+        in_range("recovery", self.recovery, 1)
+        in_range("n_train", self.n_train, self.batch, 5000)
+        in_range("learning_rate", self.learning_rate, 0)
+        positive("threshold", self.threshold)
+        positive("step", self.step, "tau_s")
 
 
 def travel(
@@ -61,7 +71,7 @@ def travel(
     build: Callable[[Array], Network],
     trainer: Trainer,
     chips: Sequence[Specimen],
-    plan: Travel,
+    config: ChipConfig,
     data: CodedData,
     seed: int,
     session: Session,
@@ -80,13 +90,13 @@ def travel(
         f"{name}-software",
         lambda state, _: epoch(state, *data.train, key),
         trainer.init(build(key)),
-        plan.software,
+        config.software_epochs,
     )
     ideal = jnp.mean(decide(start.network(data.test.times)[-1]) == data.test.labels)
 
     def stay(label, chip, state, epochs, order):
         def step(state, i):
-            return _epoch(chip, trainer, learn, state, data.train, plan, order, i, key)
+            return _epoch(chip, trainer, learn, state, data.train, config, order, i, key)
 
         return session.loop(label, step, state, epochs)
 
@@ -94,20 +104,20 @@ def travel(
         rows["software"].append(float(ideal))
         rows["uncalibrated"].append(accuracy(here.raw, start.network, data.test, 0))
         rows["mapped"].append(accuracy(here.calibrated, start.network, data.test, 0))
-        state, history = stay(f"{name}-chip{k}", here.calibrated, start, plan.epochs, seed)
+        state, history = stay(f"{name}-chip{k}", here.calibrated, start, config.epochs, seed)
         found[f"{name}/{k}/accuracy"] = history["accuracy"]
         rows["in_loop"].append(accuracy(here.calibrated, state.network, data.test, 1))
         rows["moved"].append(accuracy(there.calibrated, state.network, data.test, 1))
         label = f"{name}-chip{k}-moved"
-        state, _ = stay(label, there.calibrated, state, plan.recovery, seed + 1)
+        state, _ = stay(label, there.calibrated, state, config.recovery, seed + 1)
         rows["recovered"].append(accuracy(there.calibrated, state.network, data.test, 2))
     return found | {f"{name}_{stage}": np.array(values) for stage, values in rows.items()}
 
 
-def _epoch(chip, trainer, learn, state: TrainingState, samples: Coded, plan, seed, i, key):
+def _epoch(chip, trainer, learn, state: TrainingState, samples: Coded, config, seed, i, key):
     """Each batch runs on the chip, then the gradient uses its spikes."""
-    batch = min(trainer.batch, plan.samples)
-    order = epoch_order(len(samples.labels), seed, i)[: plan.samples // batch * batch]
+    batch = min(trainer.batch, config.n_train)
+    order = epoch_order(len(samples.labels), seed, i)[: config.n_train // batch * batch]
     totals = {"accuracy": 0.0, "missing": 0.0}
     for n, index in enumerate(order.reshape(-1, batch)):
         times = samples.times[index]

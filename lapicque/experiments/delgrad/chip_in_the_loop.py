@@ -10,11 +10,11 @@ in software. At last the trained network moves to the next specimen, which it ha
 from dataclasses import dataclass
 from functools import partial
 
-from lapicque._checks import in_range, positive
+from lapicque._checks import positive
 from lapicque.data import yin_yang
 from lapicque.data.latency import spike_times
 from lapicque.experiments._in_the_loop import (
-    Travel,
+    ChipConfig,
     calibrations,
     draw_calibration,
     draw_stages,
@@ -38,31 +38,14 @@ VARIANTS = {"W": "weights only", "WA": "with axonal delays"}
 
 
 @dataclass(frozen=True)
-class Config:
-    """Settings of training on the virtual chip."""
+class Config(ChipConfig):
+    """Settings of DelGrad on the virtual chip."""
 
-    n_chips: int = 5
-    software_epochs: int = 300  # before the network meets a chip
-    epochs: int = 30  # in the loop
-    recovery: int = 5  # epochs in the loop on the next chip
-    batch: int = 40
-    n_train: int = 5000  # samples of an epoch in the loop
-    n_hidden: int = 30
-    copies: int = 5  # of each input
-    learning_rate: float = 0.002  # of Adam
-    threshold: float = 2.6  # in units of weights
-    gap: float = 0.3  # tau_s
-    step: float = 0.01  # of the emulation, tau_s
+    gap: float = 0.3  # tau_s, by which wrong label neurons shall spike later
 
     def __post_init__(self):
-        for name in ("n_chips", "software_epochs", "epochs", "batch", "n_hidden", "copies"):
-            in_range(name, getattr(self, name), 1)
-        in_range("recovery", self.recovery, 1)
-        in_range("n_train", self.n_train, self.batch, 5000)
-        in_range("learning_rate", self.learning_rate, 0)
-        positive("threshold", self.threshold)
+        super().__post_init__()
         positive("gap", self.gap, "tau_s")
-        positive("step", self.step, "tau_s")
 
 
 PRESETS = {
@@ -128,7 +111,6 @@ def run(config: Config, seed: int, session) -> Outcome:
         bumping=Bumping((0.05, 0.05)),
         weight_limit=limit,
     )
-    plan = Travel(config.software_epochs, config.epochs, config.recovery, config.n_train)
     recordings = calibrations(chips[0])
     for name in VARIANTS:
 
@@ -146,7 +128,7 @@ def run(config: Config, seed: int, session) -> Outcome:
                 copies=config.copies,
             )
 
-        recordings |= travel(name, build, trainer, chips, plan, data, seed, session)
+        recordings |= travel(name, build, trainer, chips, config, data, seed, session)
     metrics = summary(recordings, tuple(VARIANTS))
     metrics["gain"] = metrics["WA_in_loop"] - metrics["W_in_loop"]
     return Outcome(metrics, recordings, {"yin_yang": data.origin})

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lapicque._checks import in_range, positive
+from lapicque._checks import in_range
 from lapicque.data import yin_yang
 from lapicque.data.latency import spike_times
 from lapicque.experiments._in_the_loop import (
-    Travel,
+    ChipConfig,
     calibrations,
     draw_calibration,
     draw_stages,
@@ -31,31 +31,16 @@ NAME = "first_spikes"
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(ChipConfig):
     """Settings of Fast and Deep on the virtual chip."""
 
-    n_chips: int = 5
-    software_epochs: int = 300  # before the network meets a chip
-    epochs: int = 30  # in the loop
-    recovery: int = 5  # epochs in the loop on the next chip
-    batch: int = 40
-    n_train: int = 5000  # samples of an epoch in the loop
     n_hidden: int = 120
-    copies: int = 5  # of each input
-    bias: float = 0.9  # tau_s, time of the bias spike
-    learning_rate: float = 0.002  # of Adam
     threshold: float = 1.52  # in units of weights
-    step: float = 0.01  # of the emulation, tau_s
+    bias: float = 0.9  # tau_s, time of the bias spike
 
     def __post_init__(self):
-        for name in ("n_chips", "software_epochs", "epochs", "batch", "n_hidden", "copies"):
-            in_range(name, getattr(self, name), 1)
-        in_range("recovery", self.recovery, 1)
-        in_range("n_train", self.n_train, self.batch, 5000)
-        in_range("learning_rate", self.learning_rate, 0)
+        super().__post_init__()
         in_range("bias", self.bias, 0, unit="tau_s")
-        positive("threshold", self.threshold)
-        positive("step", self.step, "tau_s")
 
 
 PRESETS = {
@@ -125,9 +110,8 @@ def run(config: Config, seed: int, session) -> Outcome:
             imperfections=Imperfections(weight_step=1 / per_unit, weight_limit=limit),
         )
 
-    plan = Travel(config.software_epochs, config.epochs, config.recovery, config.n_train)
     recordings = calibrations(chips[0])
-    recordings |= travel(NAME, build, trainer, chips, plan, data, seed, session)
+    recordings |= travel(NAME, build, trainer, chips, config, data, seed, session)
     return Outcome(summary(recordings, (NAME,)), recordings, {"yin_yang": data.origin})
 
 
