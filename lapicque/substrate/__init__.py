@@ -3,6 +3,7 @@
 from lapicque.substrate.calibration import Calibration as Calibration, calibrate as calibrate
 from lapicque.substrate.chip import Chip as Chip, Distortions as Distortions
 from lapicque.substrate.first_spike import FirstSpikeChip as FirstSpikeChip
+from lapicque.substrate.multiply import MatrixMode as MatrixMode
 from lapicque.substrate.spec import (
     ChipSpec as ChipSpec,
     DelayElement as DelayElement,

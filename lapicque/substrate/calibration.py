@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lapicque._checks import in_range
 from lapicque.substrate.chip import Chip
 
-Codes = NDArray[np.int64]
+Codes = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,7 @@ class Calibration:
     def realised(
         self, chip: Chip, name: str, trial: np.random.Generator | None = None
     ) -> NDArray[np.float64]:
-        """What the chip makes of these codes; exactly the target where codes are ideal."""
-        if not chip.distortions.codes and not chip.distortions.pattern:
-            codes_value = np.full(chip.spec.neurons, float(self.targets[name]))
-            if trial is None or not chip.distortions.trials:
-                return codes_value
-            noise = chip.spec.quantities[name].trial * trial.standard_normal(chip.spec.neurons)
-            multiplies = chip.spec.quantities[name].multiplies
-            return codes_value * np.exp(noise) if multiplies else codes_value + noise
+        """What a chip makes of these codes, shape (neurons,); see `Chip.realise`."""
         return chip.realise(name, self.codes[name], trial)
 
 
@@ -52,7 +45,10 @@ def uncalibrated(chip: Chip, targets: Mapping[str, float]) -> Calibration:
     for name, target in targets.items():
         chip.spec.check(name, target)
     codes = {
-        name: np.broadcast_to(chip.spec.quantities[name].code(target), chip.spec.neurons)
+        name: np.broadcast_to(
+            chip.spec.quantities[name].code(target, whole=chip.distortions.codes),
+            chip.spec.neurons,
+        )
         for name, target in targets.items()
     }
     return Calibration(targets, codes, {name: np.zeros(chip.spec.neurons, bool) for name in codes})
@@ -88,12 +84,11 @@ def calibrate(
                 wanted = wanted * np.clip(target / np.maximum(seen, 1e-9), 0.5, 2.0)
             else:
                 wanted = wanted + target - seen
-            codes[name] = quantity.code(wanted)
+            codes[name] = quantity.code(wanted, whole=chip.distortions.codes)
     clipped = {}
     for name, values in codes.items():
         quantity = chip.spec.quantities[name]
-        lowest = 0 if quantity.law == "linear" else 1
-        clipped[name] = (values <= lowest) | (values >= quantity.codes)
+        clipped[name] = (values <= quantity.lowest) | (values >= quantity.codes)
     return Calibration(dict(targets), codes, clipped)
 
 

@@ -22,6 +22,8 @@ from lapicque.spiking import (
 from lapicque.substrate.calibration import Calibration
 from lapicque.substrate.chip import Chip
 
+CIRCUIT = ("leak", "reset", "threshold", "tau_m", "tau_syn", "gain")
+
 
 @dataclass(frozen=True)
 class FirstSpikeChip:
@@ -58,7 +60,7 @@ class FirstSpikeChip:
         for name in ("per_unit", "window", "refractory", "step"):
             positive(name, getattr(self, name))
         targets = self.calibration.targets
-        for name in ("leak", "reset", "threshold", "tau_m", "tau_syn", "gain"):
+        for name in CIRCUIT:
             if name not in targets:
                 raise InputError(f"`calibration` has no target for {name!r}; it needs one.")
 
@@ -99,60 +101,69 @@ class FirstSpikeChip:
         times = np.asarray(times, float)
         self._check(network, times)
         randomness = np.random.default_rng(np.random.SeedSequence([self.chip.seed, trial]))
-        plan, hidden, delayed, before = SpikingNetwork(), [], [], 0
-        values = {
-            name: self.calibration.realised(self.chip, name, randomness)
-            for name in ("leak", "reset", "threshold", "tau_m", "tau_syn", "gain")
+        circuits = {
+            name: self.chip.realise(name, self.calibration.codes[name], randomness)
+            for name in CIRCUIT
         }
-        to_ms = 1e-3 * self.chip.spec.speedup
-        element, arrival, sources = 0, times, None
+        waits = self._waits(network)
+        arrival = times
+        if waits[0] is not None:
+            jitter = self._jitter * randomness.standard_normal(times.shape)
+            arrival = times + waits[0] + jitter
+        plan, populations, used = SpikingNetwork(), [], 0
+        senders = plan.population(arrival.shape[1], SpikeArray(self._trains(arrival)))
         for k, layer in enumerate(network.layers):
-            post, pre = layer.weights.shape
-            here = slice(before, before + post)
-            wait = np.zeros(pre)
-            if layer.delays is not None:
-                wait = self._delays(np.asarray(layer.delays.values(), float), element)
-                element += pre
-            if k == 0:
-                jitter = 0.0
-                spec = self.chip.spec.delays
-                if layer.delays is not None and spec is not None and self.chip.distortions.trials:
-                    jitter = spec.jitter * to_ms / self.tau
-                arrival = times + wait + jitter * randomness.standard_normal(times.shape)
-                sources = plan.population(pre, SpikeArray(self._trains(arrival)))
-                wait = np.zeros(pre)
-            own = {name: value[here] for name, value in values.items()}
-            neurons = plan.population(
-                post,
-                LIF(
-                    v_rest=own["leak"],
-                    cm=1.0,
-                    tau_m=own["tau_m"] * to_ms,
-                    tau_refrac=self.refractory * self.tau,
-                    v_reset=own["reset"],
-                    v_thresh=own["threshold"],
-                ),
-                CurrentExp(own["tau_syn"] * to_ms, own["tau_syn"] * to_ms),
-            )
-            self._connect(plan, sources, neurons, layer, own["gain"], wait, k)
-            delayed.append(None if layer.delays is None else wait)
-            hidden.append(neurons)
-            sources, before = neurons, before + post
+            post = layer.weights.shape[0]
+            own = {name: values[used : used + post] for name, values in circuits.items()}
+            neurons = plan.population(post, *self._model(own))
+            # the delay of inputs is in their arrival already
+            wait = None if k == 0 else waits[k]
+            self._connect(plan, senders, neurons, layer, own["gain"], wait, k)
+            populations.append(neurons)
+            senders, used = neurons, used + post
         simulation = Simulation(plan, self.step * self.tau, seed=0)
-        record = simulation.run((times.shape[0] * self.window + 1) * self.tau)
-        measured = []
-        for k, population in enumerate(hidden):
-            spikes = self._first(*record.spikes(population), times.shape[0], population.size)
-            if k == 0:
-                arrivals = arrival if delayed[k] is not None else None
-            else:
-                arrivals = None if delayed[k] is None else measured[-1] + delayed[k]
-            measured.append(spikes)
-            hidden[k] = Measured(
-                jnp.asarray(spikes, jnp.float32),
-                None if arrivals is None else jnp.asarray(arrivals, jnp.float32),
-            )
-        return tuple(hidden)
+        record = simulation.run((len(times) * self.window + 1) * self.tau)
+        spikes = [self._first(*record.spikes(p), len(times), p.size) for p in populations]
+        sent = [times, *spikes[:-1]]
+        arrivals = [None if w is None else t + w for t, w in zip(sent, waits, strict=True)]
+        arrivals[0] = None if waits[0] is None else arrival
+        return tuple(
+            Measured(_single(t), None if a is None else _single(a))
+            for t, a in zip(spikes, arrivals, strict=True)
+        )
+
+    def _model(self, circuit) -> tuple[LIF, CurrentExp]:
+        to_ms = 1e-3 * self.chip.spec.speedup
+        tau_syn = circuit["tau_syn"] * to_ms
+        neuron = LIF(
+            v_rest=circuit["leak"],
+            cm=1.0,
+            tau_m=circuit["tau_m"] * to_ms,
+            tau_refrac=self.refractory * self.tau,
+            v_reset=circuit["reset"],
+            v_thresh=circuit["threshold"],
+        )
+        return neuron, CurrentExp(tau_syn, tau_syn)
+
+    @property
+    def _jitter(self) -> float:
+        """Standard deviation of an arrival behind a delay element. [tau_s]"""
+        spec = self.chip.spec.delays
+        if spec is None or not self.chip.distortions.trials:
+            return 0.0
+        return spec.jitter / self.calibration.targets["tau_syn"]
+
+    def _waits(self, network: Network) -> list[NDArray[np.float64] | None]:
+        """Realised delays in front of every layer, or `None`. [tau_s]"""
+        waits, element = [], 0
+        for layer in network.layers:
+            if layer.delays is None:
+                waits.append(None)
+                continue
+            wanted = np.asarray(layer.delays.values(), float)
+            waits.append(self._delays(wanted, element))
+            element += wanted.size
+        return waits
 
     def _check(self, network: Network, times: NDArray) -> None:
         layers = network.layers
@@ -207,7 +218,8 @@ class FirstSpikeChip:
         factors = unit / self.per_unit * gain[:, None] * self.chip.synapse_gains(pre, post, place)
         weights = (self.digital(layer.weights) * factors).ravel()
         index = np.tile(np.arange(pre), post), np.repeat(np.arange(post), pre)
-        delay = np.tile(np.maximum(wait, self.step), post) * self.tau
+        delay = self.step if wait is None else np.maximum(wait, self.step)
+        delay = np.tile(np.broadcast_to(delay, pre), post) * self.tau
         for receptor, chosen in (("excitatory", weights > 0), ("inhibitory", weights < 0)):
             if chosen.any():
                 connector = FromArrays(index[0][chosen], index[1][chosen])
@@ -245,3 +257,7 @@ def targets(neuron: Neuron, tau: float = 6.0) -> dict[str, float]:
         "tau_syn": tau,
         "gain": 1.0,
     }
+
+
+def _single(times: NDArray) -> jnp.ndarray:
+    return jnp.asarray(times, jnp.float32)

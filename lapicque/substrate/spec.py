@@ -69,14 +69,25 @@ class Quantity:
             return self.full_scale * code / self.codes
         return self.full_scale / np.maximum(code, 1)
 
-    def code(self, value: ArrayLike) -> NDArray[np.int64]:
-        """The code whose nominal value is nearest, within what there is."""
+    @property
+    def lowest(self) -> int:
+        """The lowest code that does something."""
+        return 0 if self.law == "linear" else 1
+
+    def code(self, value: ArrayLike, *, whole: bool = True) -> NDArray[np.float64]:
+        """The code whose nominal value is nearest, within what there is.
+
+        Args:
+            value: In `unit`.
+            whole: Codes are whole numbers; without it they are not rounded.
+        """
         value = np.asarray(value, float)
         if self.law == "linear":
             code = value / self.full_scale * self.codes
         else:
             code = self.full_scale / np.maximum(value, 1e-12)
-        return np.clip(np.rint(code), 0 if self.law == "linear" else 1, self.codes).astype(int)
+        code = np.clip(code, self.lowest, self.codes)
+        return np.rint(code) if whole else code
 
 
 @dataclass(frozen=True)
