@@ -333,10 +333,14 @@ def test_the_margin_pulls_silent_neurons_up(batch):
     def lack(network):
         return peak_margin(network, times, network(times), 0.1).mean()
 
+    @jax.jit
+    def descend(network):
+        slope = jax.grad(lack)(network).parameters
+        return network.having(jax.tree.map(lambda p, g: p - 5.0 * g, network.parameters, slope))
+
     before = float(lack(network))
     for _ in range(200):
-        slope = jax.grad(lack)(network).parameters
-        network = network.having(jax.tree.map(lambda p, g: p - 5.0 * g, network.parameters, slope))
+        network = descend(network)
     assert before > 0.01
     assert float(lack(network)) < 0.01 * before
     assert np.isfinite(network(times)[-1]).mean() > 0.9
@@ -357,9 +361,9 @@ def test_training_and_its_reproducibility():
             state, row = epoch(state, inputs, labels, jax.random.key(7))
         return state, row
 
+    one, two = (trained(0, 3)[0] for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, one.network, two.network)
     state, row = trained(0, 25)
-    again, _ = trained(0, 25)
-    jax.tree.map(np.testing.assert_array_equal, state.network, again.network)
     assert row["accuracy"] > 0.8
     assert float(evaluate(state.network, inputs, labels).accuracy) > 0.8
     spikes = respond(state.network, inputs[:130], batch=50)
@@ -368,6 +372,7 @@ def test_training_and_its_reproducibility():
         np.testing.assert_allclose(one, two, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_many_networks_train_as_one_does():
     rng = np.random.default_rng(0)
     inputs = jnp.asarray(rng.uniform(0.15, 2, (200, 4)), jnp.float32)
@@ -379,8 +384,9 @@ def test_many_networks_train_as_one_does():
     together, _ = jax.jit(jax.vmap(trainer.epoch, in_axes=(0, None, None, 0)))(
         stacked, inputs, labels, keys
     )
+    epoch = jax.jit(trainer.epoch)
     for k in range(3):
-        alone, _ = jax.jit(trainer.epoch)(trainer.init(networks[k]), inputs, labels, keys[k])
+        alone, _ = epoch(trainer.init(networks[k]), inputs, labels, keys[k])
         jax.tree.map(
             lambda a, b, k=k: np.testing.assert_allclose(a, b[k], rtol=1e-4, atol=1e-5),
             alone.network,
