@@ -13,6 +13,7 @@ ELSEWHERE = {"bars_microcircuit", "mimic_microcircuit"}  # test_microcircuits.py
 LONG = {
     "fast_and_deep/mnist",
     "size_sweep",
+    "fast_and_deep/chip_in_the_loop",  # as that of delgrad
     "hardware_aware",
     "exactness",
     "cifar10_lenet",

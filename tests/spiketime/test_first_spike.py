@@ -127,8 +127,9 @@ def brute_force(arrival, weights, neuron):
 
 
 @pytest.mark.parametrize("case", GOLDEN)
-@pytest.mark.parametrize("general", [False, True])
-@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize(
+    ("general", "scan"), [(False, "sequential"), (True, "sequential"), (False, "associative")]
+)
 def test_golden_vectors(case, general, scan):
     tau_m, arrival, weights, time, d_weights, d_arrival = case
     neuron = Neuron(tau_m=float(tau_m), solver=Newton() if general else None)
@@ -199,7 +200,7 @@ def test_error_of_a_fine_step_integration_falls_with_its_step():
     assert errors[0] > 1.6 * errors[1] > 1.6 * 1.6 * errors[2]
 
 
-@pytest.mark.parametrize("tau_m", RATIOS)
+@pytest.mark.parametrize("tau_m", [2.0, 1.0, inf, 0.6])
 def test_gradients_are_those_of_finite_differences(tau_m):
     arrival, weights, neuron = random_neurons(7, tau_m)
 
