@@ -61,7 +61,7 @@ def calibrate(
 
     Args:
         chip: The specimen.
-        targets: Wanted value of each quantity, in its unit; `leak` among them.
+        targets: Wanted value of each quantity, in its unit.
         seed: Of the noise of measurements.
         rounds: How often each code is corrected.
         repeats: How many readings make a measurement. One leaves about as much spread as real
