@@ -71,11 +71,13 @@ def _sorted(pre, post, n_pre, n_post):
     return order, start
 
 
-def synapses(projection: Projection, rng: np.random.Generator, dt: float) -> Synapses:
-    """Draw the synapses of a projection.
+def drawn_pairs(projection: Projection, rng: np.random.Generator) -> tuple[NDArray, ...]:
+    """Pre- and postsynaptic units, weights and delays in the order of the connector.
+
+    Weights and delays are one number or one per synapse.
 
     Raises:
-        InputError: A weight or delay is out of range, or there are not as many as synapses.
+        InputError: There are not as many weights or delays as synapses.
     """
     pre, post = projection.pre, projection.post
     here, there = pre.positions, post.positions
@@ -84,14 +86,25 @@ def synapses(projection: Projection, rng: np.random.Generator, dt: float) -> Syn
         pre.size, post.size, rng, same=pre is post, positions=positions
     )
     in_range("synapses", len(i), 0, 2**31 - 1, hint=f"In {projection.label}.")
-    order, start = _sorted(i, j, pre.size, post.size)
     distance = None
     if callable(projection.weight) or callable(projection.delay):
         box = getattr(projection.connector, "box", None)
         distance = np.zeros(len(i)) if positions is None else between(*positions, i, j, box)
     weight = _values("weight", projection.weight, rng, distance, len(i), projection.label)
-    check_weight(weight, post, projection.receptor, projection.label)
     delay = _values("delay", projection.delay, rng, distance, len(i), projection.label)
+    return i, j, weight, delay
+
+
+def synapses(projection: Projection, rng: np.random.Generator, dt: float) -> Synapses:
+    """Draw the synapses of a projection.
+
+    Raises:
+        InputError: A weight or delay is out of range, or there are not as many as synapses.
+    """
+    pre, post = projection.pre, projection.post
+    i, j, weight, delay = drawn_pairs(projection, rng)
+    order, start = _sorted(i, j, pre.size, post.size)
+    check_weight(weight, post, projection.receptor, projection.label)
     steps = delay_steps(delay, dt, projection.label)
     target = j[order].astype(np.int32, copy=False)
     several = weight.size > 1 or steps.size > 1 or rule_of(projection) is not None
