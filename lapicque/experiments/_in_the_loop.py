@@ -180,7 +180,7 @@ def draw_stages(recordings, labels):
 
 def draw_calibration(recordings):
     """Histograms of what the neurons of a chip realise, before and after calibration."""
-    names = {"leak": "LSB", "threshold": "LSB", "tau_m": "us", "tau_syn": "us", "gain": ""}
+    names = {"v_rest": "LSB", "v_thresh": "LSB", "tau_m": "us", "tau_syn_E": "us", "gain_E": ""}
     figure, axes = subplots(1, len(names), height=2.2)
     for axis, (name, unit) in zip(axes[0], names.items(), strict=True):
         before, after = recordings[f"before/{name}"], recordings[f"after/{name}"]

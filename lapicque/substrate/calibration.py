@@ -7,14 +7,15 @@ What is left is the noise of the last measurement and, for time constants, the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lapicque._checks import in_range
-from lapicque.substrate.chip import Chip
+from lapicque.substrate.chip import Chip, Index
+from lapicque.substrate.spec import KINDS, Quantity
 
 Codes = NDArray[np.float64]
 
@@ -24,123 +25,164 @@ class Calibration:
     """Codes for a chip.
 
     Attributes:
-        targets: What was wanted.
-        codes: One per neuron for each quantity.
-        clipped: For each quantity, which neurons end at the border of their codes.
+        targets: What was wanted, in the units of the quantities.
+        codes: One per circuit (or row) for each quantity.
+        clipped: For each quantity, which of them end at the border of their codes.
+        where: Which circuits; `None` for all.
     """
 
-    targets: Mapping[str, float]
+    targets: Mapping[str, ArrayLike]
     codes: Mapping[str, Codes]
     clipped: Mapping[str, NDArray[np.bool_]]
+    where: Index | None = None
 
     def realised(
         self, chip: Chip, name: str, trial: np.random.Generator | None = None
     ) -> NDArray[np.float64]:
-        """What a chip makes of these codes, shape (neurons,); see `Chip.realise`."""
-        return chip.realise(name, self.codes[name], trial)
+        """What a chip makes of these codes, one value per circuit; see `Chip.realise`."""
+        return chip.realise(name, self.codes[name], trial, self.where)
 
 
-def uncalibrated(chip: Chip, targets: Mapping[str, float]) -> Calibration:
-    """The codes of an ideal chip, the same for all neurons."""
-    for name, target in targets.items():
-        chip.spec.check(name, target)
-    codes = {
-        name: np.broadcast_to(
-            chip.spec.quantities[name].code(target, whole=chip.distortions.codes),
-            chip.spec.neurons,
-        )
-        for name, target in targets.items()
-    }
-    return Calibration(targets, codes, {name: np.zeros(chip.spec.neurons, bool) for name in codes})
-
-
-def calibrate(
-    chip: Chip, targets: Mapping[str, float], seed: int = 0, rounds: int = 4, repeats: int = 1
+def uncalibrated(
+    chip: Chip, targets: Mapping[str, ArrayLike], where: Index | None = None, check: bool = True
 ) -> Calibration:
-    """Codes that bring every neuron as near to the targets as can be seen.
+    """The codes that would be right for an ideal chip.
 
     Args:
         chip: The specimen.
-        targets: Wanted value of each quantity, in its unit.
+        targets: One number or one per circuit for each quantity, in its unit.
+        where: Which circuits (or rows); all by default.
+        check: Whether targets must be in the range of the chip.
+
+    Raises:
+        InputError: A target is out of range.
+    """
+    codes, clipped = {}, {}
+    for name, target in targets.items():
+        if check:
+            chip.spec.check(name, target)
+        quantity = chip.spec.quantities[name]
+        places = _places(chip, quantity, where)
+        wanted = np.broadcast_to(np.asarray(target, float), places.shape)
+        codes[name] = _coded(chip, quantity, wanted, places)
+        clipped[name] = np.zeros(places.size, bool)
+    return Calibration(targets, codes, clipped, where)
+
+
+def calibrate(
+    chip: Chip,
+    targets: Mapping[str, ArrayLike],
+    seed: int = 0,
+    rounds: int = 4,
+    repeats: int = 1,
+    where: Index | None = None,
+    check: bool = True,
+) -> Calibration:
+    """Codes that bring every circuit as near to its targets as can be seen.
+
+    Quantities that the chip cannot measure keep the codes of an ideal chip. Circuits that share a
+    setting get the one that is best in the mean.
+
+    Args:
+        chip: The specimen.
+        targets: One number or one per circuit for each quantity, in its unit.
         seed: Of the noise of measurements.
         rounds: How often each code is corrected.
         repeats: How many readings make a measurement. One leaves about as much spread as real
             calibrations do; more leave less.
+        where: Which circuits (or rows); all by default.
+        check: Whether targets must be in the range of the chip.
 
     Raises:
         InputError: A target is out of the chip's range, or `rounds` or `repeats` is below 1.
     """
     in_range("rounds", rounds, 1)
     in_range("repeats", repeats, 1)
-    start = uncalibrated(chip, targets)
+    start = uncalibrated(chip, targets, where, check)
     trial = np.random.default_rng(np.random.SeedSequence([chip.seed, seed]))
     codes = {name: start.codes[name].copy() for name in targets}
-    for name in sorted(targets, key=_ORDER.index):
-        quantity, target = chip.spec.quantities[name], float(targets[name])
-        wanted = np.full(chip.spec.neurons, target)
+    for name in sorted(targets, key=list(KINDS).index):
+        quantity = chip.spec.quantities[name]
+        if not quantity.seen:
+            continue
+        places = _places(chip, quantity, where)
+        target = np.broadcast_to(np.asarray(targets[name], float), places.shape)
+        wanted = target.copy()
+        measure = _MEASURES[KINDS[name]]
         for _ in range(rounds):
-            seen = _MEASURE[name](chip, codes, trial, repeats)
+            seen = measure(chip, name, codes[name], target, trial, repeats, places)
             if quantity.multiplies:
                 wanted = wanted * np.clip(target / np.maximum(seen, 1e-9), 0.5, 2.0)
             else:
                 wanted = wanted + target - seen
-            codes[name] = quantity.code(wanted, whole=chip.distortions.codes)
+            codes[name] = _coded(chip, quantity, wanted, places)
     clipped = {}
     for name, values in codes.items():
         quantity = chip.spec.quantities[name]
         clipped[name] = (values <= quantity.lowest) | (values >= quantity.codes)
-    return Calibration(dict(targets), codes, clipped)
+    return Calibration(targets, codes, clipped, where)
 
 
-def _potential(name):
+def _places(chip: Chip, quantity: Quantity, where: Index | None) -> Index:
+    return np.arange(chip.spec.places(quantity.place)) if where is None else where
+
+
+def _coded(chip: Chip, quantity: Quantity, wanted: NDArray, places: Index) -> Codes:
+    """The codes of wanted values; where circuits share a setting, of their mean."""
+    if not chip.distortions.codes:
+        return quantity.code(wanted, whole=False)
+    if quantity.sharing is not None:
+        _, group = np.unique(quantity.sharing.group(places), return_inverse=True)
+        wanted = (np.bincount(group, wanted) / np.bincount(group))[group]
+    return quantity.code(wanted)
+
+
+def _potential(chip: Chip, name, codes, target, trial, repeats, places):
     """A potential at which the membrane can be held: its reading, channel offset removed.
 
     The channels are read once against a common reference voltage, so what is left of their
     offset is the noise of that reading.
     """
-
-    def measure(chip, codes, trial, repeats):
-        reference = np.full(chip.spec.neurons, 128.0)
-        offset = chip.read(reference, repeats, trial) - 128.0
-        return chip.read(chip.realise(name, codes[name], trial), repeats, trial) - offset
-
-    return measure
+    middle = chip.spec.reading.full_scale / 2
+    offset = chip.read(np.full(places.size, middle), repeats, trial, places) - middle
+    held = chip.realise(name, codes, trial, places)
+    return chip.read(held, repeats, trial, places) - offset
 
 
-def _decay(name, amplitude=60.0):
+def _decay(chip: Chip, name, codes, target, trial, repeats, places):
     """A time constant: the line through the logarithm of a decaying deflection."""
-
-    def measure(chip, codes, trial, repeats):
-        tau = chip.realise(name, codes[name], trial)
-        leak = 100.0
-        target = chip.spec.quantities[name].nominal(np.median(codes[name]))
-        times = target * np.linspace(0.1, 1.2, 12)[:, None]
-        trace = chip.read(leak + amplitude * np.exp(-times / tau), 2 * repeats, trial)
-        rest = chip.read(np.full(chip.spec.neurons, leak), 4 * repeats, trial)
-        height = np.maximum(trace - rest, 0.5)
-        logs, weights = np.log(height), height**2
-        mean_t = (weights * times).sum(0) / weights.sum(0)
-        mean_y = (weights * logs).sum(0) / weights.sum(0)
-        slope = (weights * (times - mean_t) * (logs - mean_y)).sum(0)
-        slope = slope / (weights * (times - mean_t) ** 2).sum(0)
-        return -1 / np.minimum(slope, -1e-3 / target)
-
-    return measure
+    reading = chip.spec.reading
+    tau = chip.realise(name, codes, trial, places)
+    rest = np.full(places.size, 0.39 * reading.full_scale)
+    amplitude = 0.234 * reading.full_scale
+    times = np.linspace(0.1, 1.2, 12)[:, None] * target
+    trace = chip.read(rest + amplitude * np.exp(-times / tau), 2 * repeats, trial, places)
+    height = trace - chip.read(rest, 4 * repeats, trial, places)
+    height = np.maximum(height, 0.5 * reading.step)
+    logs, weights = np.log(height), height**2
+    mean_t = (weights * times).sum(0) / weights.sum(0)
+    mean_y = (weights * logs).sum(0) / weights.sum(0)
+    slope = (weights * (times - mean_t) * (logs - mean_y)).sum(0)
+    slope = slope / (weights * (times - mean_t) ** 2).sum(0)
+    return -1 / np.minimum(slope, -1e-3 / target)
 
 
-def _amplitude(chip, codes, trial, repeats, height=40.0):
-    """A gain: the height of a postsynaptic potential that is 40 LSB high at gain 1."""
-    gain = chip.realise("gain", codes["gain"], trial)
-    rest = chip.read(np.full(chip.spec.neurons, 100.0), repeats, trial)
-    return (chip.read(100.0 + height * gain, repeats, trial) - rest) / height
+def _amplitude(chip: Chip, name, codes, target, trial, repeats, places):
+    """A strength: the height of a postsynaptic potential, over that of an ideal synapse.
+
+    Rows are seen through one neuron each.
+    """
+    reading = chip.spec.reading
+    through = places if chip.spec.quantities[name].place == "neuron" else places * 0
+    gain = chip.realise(name, codes, trial, places)
+    rest = np.full(places.size, 0.39 * reading.full_scale)
+    height = 0.156 * reading.full_scale
+    base = chip.read(rest, repeats, trial, through)
+    return (chip.read(rest + height * gain, repeats, trial, through) - base) / height
 
 
-_MEASURE = {
-    "leak": _potential("leak"),
-    "reset": _potential("reset"),
-    "threshold": _potential("threshold"),
-    "tau_m": _decay("tau_m"),
-    "tau_syn": _decay("tau_syn"),
-    "gain": _amplitude,
+_MEASURES: Mapping[str, Callable] = {
+    "potential": _potential,
+    "time": _decay,
+    "factor": _amplitude,
 }
-_ORDER = list(_MEASURE)

@@ -22,7 +22,7 @@ from lapicque.spiking import (
 from lapicque.substrate.calibration import Calibration
 from lapicque.substrate.chip import Chip
 
-CIRCUIT = ("leak", "reset", "threshold", "tau_m", "tau_syn", "gain")
+CIRCUIT = ("v_rest", "v_reset", "v_thresh", "tau_m", "tau_syn_E", "tau_syn_I", "gain_E", "gain_I")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class FirstSpikeChip:
 
     Attributes:
         chip: The specimen.
-        calibration: Its codes; `tau_m` and `tau_syn` at the same target.
+        calibration: Its codes; `tau_syn_E` and `tau_syn_I` at the same target.
         per_unit: Digital steps of a weight of 1.
         window: Time of a sample. [tau_s]
         refractory: Refractory time of the neurons. [tau_s]
@@ -64,22 +64,26 @@ class FirstSpikeChip:
             if name not in targets:
                 raise InputError(f"`calibration` has no target for {name!r}; it needs one.")
 
+    def _target(self, name: str) -> float:
+        """One target for all neurons."""
+        return float(np.mean(np.asarray(self.calibration.targets[name], float)))
+
     @property
     def tau(self) -> float:
         """Time constant of the synapses, the unit of spike times. [ms, biological]"""
-        return self.calibration.targets["tau_syn"] * 1e-3 * self.chip.spec.speedup
+        return self._target("tau_syn_E") * 1e-3 * self.chip.spec.speedup
 
     @property
     def weight_limit(self) -> float:
         """The largest weight that can be realised."""
-        return self.chip.spec.largest_weight / self.per_unit
+        return self.chip.spec.weights.top / self.per_unit
 
     def digital(self, weights: NDArray) -> NDArray[np.float64]:
         """Weights in digital steps, as they are written to the chip."""
         steps = np.asarray(weights, float) * self.per_unit
         if not self.chip.distortions.weights:
             return steps
-        top = self.chip.spec.largest_weight
+        top = self.chip.spec.weights.top
         return np.clip(np.rint(steps), -top, top)
 
     def run(self, network: Network, times: NDArray, trial: int) -> tuple[Measured, ...]:
@@ -118,7 +122,7 @@ class FirstSpikeChip:
             neurons = plan.population(post, *self._model(own))
             # the delay of inputs is in their arrival already
             wait = None if k == 0 else waits[k]
-            self._connect(plan, senders, neurons, layer, own["gain"], wait, k)
+            self._connect(plan, senders, neurons, layer, own, wait, k)
             populations.append(neurons)
             senders, used = neurons, used + post
         simulation = Simulation(plan, self.step * self.tau, seed=0)
@@ -134,16 +138,15 @@ class FirstSpikeChip:
 
     def _model(self, circuit) -> tuple[LIF, CurrentExp]:
         to_ms = 1e-3 * self.chip.spec.speedup
-        tau_syn = circuit["tau_syn"] * to_ms
         neuron = LIF(
-            v_rest=circuit["leak"],
+            v_rest=circuit["v_rest"],
             cm=1.0,
             tau_m=circuit["tau_m"] * to_ms,
             tau_refrac=self.refractory * self.tau,
-            v_reset=circuit["reset"],
-            v_thresh=circuit["threshold"],
+            v_reset=circuit["v_reset"],
+            v_thresh=circuit["v_thresh"],
         )
-        return neuron, CurrentExp(tau_syn, tau_syn)
+        return neuron, CurrentExp(circuit["tau_syn_E"] * to_ms, circuit["tau_syn_I"] * to_ms)
 
     @property
     def _jitter(self) -> float:
@@ -151,7 +154,7 @@ class FirstSpikeChip:
         spec = self.chip.spec.delays
         if spec is None or not self.chip.distortions.trials:
             return 0.0
-        return spec.jitter / self.calibration.targets["tau_syn"]
+        return spec.jitter / self._target("tau_syn_E")
 
     def _waits(self, network: Network) -> list[NDArray[np.float64] | None]:
         """Realised delays in front of every layer, or `None`. [tau_s]"""
@@ -170,7 +173,7 @@ class FirstSpikeChip:
         sizes = [layer.weights.shape for layer in layers]
         delayed = sum(pre for layer, (_, pre) in zip(layers, sizes, strict=True) if layer.delays)
         self.chip.spec.fits(sum(post for post, _ in sizes), max(pre for _, pre in sizes), delayed)
-        ratio = self.calibration.targets["tau_m"] / self.calibration.targets["tau_syn"]
+        ratio = self._target("tau_m") / self._target("tau_syn_E")
         for layer in layers:
             if layer.bias is not None:
                 raise InputError("A layer has a `bias`; give it as one more input instead.")
@@ -195,7 +198,7 @@ class FirstSpikeChip:
         spec = self.chip.spec.delays
         if spec is None:
             raise InputError(f"{self.chip.spec.name} has no delay elements.")
-        per_tau = self.calibration.targets["tau_syn"]
+        per_tau = self._target("tau_syn_E")
         realised = delays * per_tau
         if self.chip.distortions.codes:
             realised = spec.nominal(spec.code(realised))
@@ -210,13 +213,15 @@ class FirstSpikeChip:
         when = np.maximum((arrival - self.step + starts) * self.tau, self.step * self.tau)
         return [np.sort(column[np.isfinite(column)]) for column in when.T]
 
-    def _connect(self, plan, sources, neurons, layer, gain, wait, place) -> None:
+    def _connect(self, plan, sources, neurons, layer, circuit, wait, place) -> None:
         post, pre = layer.weights.shape
-        unit = (self.calibration.targets["threshold"] - self.calibration.targets["leak"]) / (
+        unit = (self._target("v_thresh") - self._target("v_rest")) / (
             layer.neuron.threshold * self.tau
         )
-        factors = unit / self.per_unit * gain[:, None] * self.chip.synapse_gains(pre, post, place)
-        weights = (self.digital(layer.weights) * factors).ravel()
+        digital = self.digital(layer.weights)
+        gain = np.where(digital > 0, circuit["gain_E"][:, None], circuit["gain_I"][:, None])
+        factors = unit / self.per_unit * gain * self.chip.synapse_gains(pre, post, place)
+        weights = (digital * factors).ravel()
         index = np.tile(np.arange(pre), post), np.repeat(np.arange(post), pre)
         delay = self.step if wait is None else np.maximum(wait, self.step)
         delay = np.tile(np.broadcast_to(delay, pre), post) * self.tau
@@ -250,12 +255,14 @@ def targets(neuron: Neuron, tau: float = 6.0) -> dict[str, float]:
         time constants 6 us. The read-out here spans what its threshold needs.
     """
     return {
-        "leak": 80.0,
-        "reset": 80.0,
-        "threshold": 150.0,
+        "v_rest": 80.0,
+        "v_reset": 80.0,
+        "v_thresh": 150.0,
         "tau_m": tau * neuron.tau_m / neuron.tau_s,
-        "tau_syn": tau,
-        "gain": 1.0,
+        "tau_syn_E": tau,
+        "tau_syn_I": tau,
+        "gain_E": 1.0,
+        "gain_I": 1.0,
     }
 
 

@@ -64,7 +64,7 @@ def batch():
     return spike_times(samples.inputs, copies=5), samples.labels
 
 
-@given(value=st.floats(50, 160), name=st.sampled_from(["leak", "reset", "threshold"]))
+@given(value=st.floats(50, 160), name=st.sampled_from(["v_rest", "v_reset", "v_thresh"]))
 @settings(max_examples=50, deadline=None)
 def test_codes_of_potentials_come_back_within_half_a_step(value, name):
     quantity = SPEC.quantities[name]
@@ -74,7 +74,7 @@ def test_codes_of_potentials_come_back_within_half_a_step(value, name):
 @given(value=st.floats(1.0, 30.0))
 @settings(max_examples=50, deadline=None)
 def test_codes_of_time_constants_are_the_nearest(value):
-    quantity = SPEC.quantities["tau_syn"]
+    quantity = SPEC.quantities["tau_syn_E"]
     code = int(quantity.code(value))
     rate = quantity.full_scale / value  # the code sets a conductance
     assert abs(code - rate) <= 0.5 + 1e-9
@@ -92,21 +92,21 @@ def test_delay_codes(delay):
 
 def test_specimens_are_reproducible_and_differ():
     one, same, other = Chip(SPEC, 3), Chip(SPEC, 3), Chip(SPEC, 4)
-    code = SPEC.quantities["leak"].code(80.0)
-    np.testing.assert_array_equal(one.realise("leak", code), same.realise("leak", code))
-    assert (one.realise("leak", code) != other.realise("leak", code)).mean() > 0.99
+    code = SPEC.quantities["v_rest"].code(80.0)
+    np.testing.assert_array_equal(one.realise("v_rest", code), same.realise("v_rest", code))
+    assert (one.realise("v_rest", code) != other.realise("v_rest", code)).mean() > 0.99
     first, again, second = (
-        one.realise("leak", code, np.random.default_rng(seed)) for seed in (0, 0, 1)
+        one.realise("v_rest", code, np.random.default_rng(seed)) for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(first, again)
     assert (first != second).all()
-    assert abs((first - one.realise("leak", code)).std() - 0.3) < 0.05
+    assert abs((first - one.realise("v_rest", code)).std() - 0.3) < 0.05
 
 
 def test_fixed_patterns_are_as_specified():
     chip = Chip(SPEC, 0)
-    leak = chip.realise("leak", SPEC.quantities["leak"].code(80.0))
-    assert abs(leak.std() - 9) < 1
+    rest = chip.realise("v_rest", SPEC.quantities["v_rest"].code(80.0))
+    assert abs(rest.std() - 9) < 1
     tau = chip.realise("tau_m", SPEC.quantities["tau_m"].code(6.0))
     assert abs(np.log(tau).std() - 0.25) < 0.03
     gains = chip.synapse_gains(200, 30)
@@ -119,14 +119,16 @@ def test_what_calibration_achieves(seed):
     """The limits of the tests of the chip's own calibration library."""
     chip = Chip(SPEC, seed)
     raw, calibrated = uncalibrated(chip, TARGETS), calibrate(chip, TARGETS)
-    limits = {"leak": 0.30, "reset": 0.20, "threshold": 0.35, "tau_m": 0.45, "tau_syn": 0.20}
+    limits = {"v_rest": 0.30, "v_reset": 0.20, "v_thresh": 0.35, "tau_m": 0.45, "tau_syn_E": 0.20}
     for name, limit in limits.items():
         before, after = raw.realised(chip, name), calibrated.realised(chip, name)
         assert trimmed(after) < limit * trimmed(before), name
         assert np.median(after) == pytest.approx(TARGETS[name], rel=0.02)
         assert not calibrated.clipped[name].any()
     better = calibrate(chip, TARGETS, repeats=50)
-    assert trimmed(better.realised(chip, "leak")) < 0.5 * trimmed(calibrated.realised(chip, "leak"))
+    assert trimmed(better.realised(chip, "v_rest")) < 0.5 * trimmed(
+        calibrated.realised(chip, "v_rest")
+    )
 
 
 def test_targets_at_the_border_are_reported_as_clipped():
@@ -139,9 +141,9 @@ def test_targets_at_the_border_are_reported_as_clipped():
 
 def test_calibration_does_not_subtract_what_it_cannot_see():
     """With codes of two bits only, no calibration can help much."""
-    coarse = replace(SPEC.quantities["leak"], bits=2)
-    chip = Chip(replace(SPEC, quantities={"leak": coarse}), 0)
-    after = calibrate(chip, {"leak": 80.0}, repeats=20).realised(chip, "leak")
+    coarse = replace(SPEC.quantities["v_rest"], bits=2)
+    chip = Chip(replace(SPEC, quantities={"v_rest": coarse}), 0)
+    after = calibrate(chip, {"v_rest": 80.0}, repeats=20).realised(chip, "v_rest")
     assert trimmed(after) > 5
 
 
@@ -233,7 +235,7 @@ def test_learning_in_the_loop_improves_on_a_chip():
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda: calibrate(Chip(SPEC, 0), {"leak": 20.0}), "between 50 and 160 LSB"),
+        (lambda: calibrate(Chip(SPEC, 0), {"v_rest": 20.0}), "between 50 and 160 LSB"),
         (lambda: calibrate(Chip(SPEC, 0), {"speed": 1.0}), "speed"),
         (lambda: Chip(SPEC, -1), "seed"),
         (lambda: Quantity("mV", -1.0, 0, 1, 0.1), "full_scale"),

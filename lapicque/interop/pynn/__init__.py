@@ -46,6 +46,7 @@ from lapicque.interop.pynn.connectors import OneToOneConnector as OneToOneConnec
 from lapicque.interop.pynn.control import (
     end as end,
     get_current_time as get_current_time,
+    get_mapping_report as get_mapping_report,
     get_max_delay as get_max_delay,
     get_min_delay as get_min_delay,
     get_time_step as get_time_step,

@@ -9,9 +9,19 @@ from pyNN import common
 from pyNN.common.control import DEFAULT_MAX_DELAY, DEFAULT_MIN_DELAY, DEFAULT_TIMESTEP
 from pyNN.recording import get_io
 
+from lapicque._checks import InputError
 from lapicque.interop.pynn import simulator
+from lapicque.substrate.report import Report
 
 _log = logging.getLogger("PyNN")
+_MAPPING = (
+    "calibrated",
+    "size",
+    "spread",
+    "max_synapse_loss",
+    "max_neuron_loss",
+    "ignore_ranges",
+)
 _SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_SIZE", "MPI_LOCALNRANKS")
 
 
@@ -22,13 +32,16 @@ def setup(timestep=DEFAULT_TIMESTEP, min_delay=DEFAULT_MIN_DELAY, **extra_params
         timestep: In ms.
         min_delay: Lower limit of delays [ms]; `auto` is the time step.
         extra_params: `max_delay` [ms]; `rng_seed` or `seed` of the noise in the simulation;
-            `threads`. What other simulators alone understand is ignored.
+            `threads`; `substrate`, a chip on which the network is to run (see
+            `lapicque.substrate.Chip`), and with it `calibrated`, `size`, `spread`,
+            `max_synapse_loss`, `max_neuron_loss` and `ignore_ranges`, see
+            `lapicque.substrate.map_network`. What other simulators alone understand is ignored.
 
     Returns:
         0, the rank of the only process.
 
     Raises:
-        InputError: A value is not positive.
+        InputError: A value is not positive, or `substrate` is not a chip.
         Exception: PyNN's own, where limits of delays contradict each other.
     """
     common.setup(timestep, min_delay, **extra_params)
@@ -37,6 +50,8 @@ def setup(timestep=DEFAULT_TIMESTEP, min_delay=DEFAULT_MIN_DELAY, **extra_params
     seeds = [extra.pop(key, None) for key in ("seed", "rng_seed")]
     seed = next((value for value in seeds if value is not None), 0)
     threads = extra.pop("threads", None) or 1
+    substrate = extra.pop("substrate", None)
+    mapping = {name: extra.pop(name) for name in _MAPPING if name in extra}
     if extra.get("spike_precision") == "off_grid":
         warnings.warn("lapicque places all spikes on the grid of the time step.", stacklevel=2)
     if extra:
@@ -47,8 +62,21 @@ def setup(timestep=DEFAULT_TIMESTEP, min_delay=DEFAULT_MIN_DELAY, **extra_params
             "`threads`, or NEST for several processes.",
             stacklevel=2,
         )
-    simulator.state.configure(timestep, min_delay, max_delay, seed, threads)
+    simulator.state.configure(timestep, min_delay, max_delay, seed, threads, substrate, mapping)
     return rank()
+
+
+def get_mapping_report() -> Report:
+    """What the chip made of the network: losses, clipped and shared parameters, spikes lost.
+
+    Raises:
+        InputError: The network does not run on a chip, or has not begun to run.
+    """
+    simulation = simulator.state.simulation
+    report = getattr(simulation, "report", None)
+    if report is None:
+        raise InputError("There is no report: give `setup` a `substrate`, and call `run` before.")
+    return report
 
 
 def end(compatible_output=True) -> None:

@@ -15,7 +15,6 @@ from lapicque.interop.pynn.recording import Recorder
 from lapicque.interop.pynn.simulator import ID, NEVER
 from lapicque.interop.pynn.unsupported import SUPPORTED, unsupported
 from lapicque.spiking.network import Network
-from lapicque.spiking.simulation import Simulation
 
 
 class Assembly(common.Assembly):
@@ -192,13 +191,13 @@ class Population(_Cells, common.Population):
             self._rates = model.rate
         self._stale.clear()
 
-    def begin(self, simulation: Simulation) -> None:
+    def begin(self, simulation: Any) -> None:
         """Set what a network does not describe: state variables other than the potential."""
         for variable, values in self.start.items():
             if variable != "v" and values.any():
                 self._tell(simulation, self.celltype.variables[variable], values)
 
-    def _tell(self, simulation: Simulation, name: str, values: Any) -> None:
+    def _tell(self, simulation: Any, name: str, values: Any) -> None:
         try:
             simulation.set(self.engine, name, values)
         except InputError as error:

@@ -229,13 +229,17 @@ class Projection(common.Projection):
         return ["presynaptic_index", "postsynaptic_index", *self._values]
 
     def get_values(self, name: str) -> NDArray[Any]:
-        """An attribute of all synapses in the order in which they were drawn."""
+        """An attribute of all synapses in the order in which they were drawn.
+
+        On a chip weights are those that it realises, 0 for synapses that are lost.
+        """
         if name == "presynaptic_index":
             return self._pre
         if name == "postsynaptic_index":
             return self._post
         simulation = simulator.state.simulation
-        if name == "weight" and simulation is not None and self.synapse_type.plastic_weight:
+        theirs = self.synapse_type.plastic_weight or simulator.state.substrate is not None
+        if name == "weight" and simulation is not None and theirs:
             weights = np.array(self._values["weight"])
             for part, chosen in self._parts:
                 weights[chosen] = simulation.weights(part).reshape(-1)
@@ -257,7 +261,8 @@ class Projection(common.Projection):
         simulation = simulator.state.simulation
         if name != "weight":
             simulator.state.must_not_have_run(f"a new `{name}` of synapses")
-        changed = np.array(self.get_values(name))
+        plastic = name == "weight" and self.synapse_type.plastic_weight
+        changed = np.array(self.get_values(name) if plastic else self._values[name])
         changed[where] = values
         before, self._values[name] = self._values[name], self._checked(name, changed)
         try:

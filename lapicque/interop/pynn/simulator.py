@@ -7,10 +7,11 @@ PyNN's `common` functions find what they need in the singleton `state`.
 import numpy as np
 from pyNN import common
 
-from lapicque._checks import positive
+from lapicque._checks import InputError, positive
 from lapicque.interop.pynn.unsupported import unsupported
 from lapicque.spiking.network import Network
 from lapicque.spiking.simulation import Simulation
+from lapicque.substrate import Chip, Emulation
 
 name = "lapicque"  # in the annotations of data
 
@@ -43,6 +44,8 @@ class State(common.control.BaseState):
         max_delay: float | str,
         seed: int,
         threads: int,
+        substrate: Chip | None = None,
+        mapping: dict | None = None,
     ) -> None:
         """Forget everything and begin anew.
 
@@ -52,14 +55,21 @@ class State(common.control.BaseState):
             max_delay: Upper limit of delays [ms], or `auto`.
             seed: Of the noise in the simulation; connectors have generators of their own.
             threads: How many share the work.
+            substrate: A chip on which the network is to run, or `None`.
+            mapping: Options of `lapicque.substrate.map_network`.
 
         Raises:
-            InputError: A value is not positive.
+            InputError: A value is not positive, or `substrate` is not a chip.
         """
         positive("timestep", timestep, "ms")
         for label, value in (("min_delay", min_delay), ("max_delay", max_delay)):
             if value != "auto":
                 positive(label, float(value), "ms")
+        if substrate is not None and not isinstance(substrate, Chip):
+            raise InputError(
+                f"`substrate` is {type(substrate).__name__}; it must be a `Chip`, as in "
+                "`Chip(brainscales1(), seed=1)`."
+            )
         self.dt = float(timestep)
         self.delay_limits = (
             self.dt if min_delay == "auto" else float(min_delay),
@@ -68,6 +78,7 @@ class State(common.control.BaseState):
         self._auto = (min_delay == "auto", max_delay == "auto")
         self.seed = int(seed)
         self.threads = int(threads)
+        self.substrate, self.mapping = substrate, mapping or {}
         self.populations = []
         self.projections = []
         self.current_sources = []
@@ -83,7 +94,7 @@ class State(common.control.BaseState):
             recorder.forget()
         for source in self.current_sources:
             source.forget()
-        self.simulation: Simulation | None = None
+        self.simulation: Simulation | Emulation | None = None
         self.running = False
         self.step = 0
         self.t_start = 0.0
@@ -161,7 +172,7 @@ class State(common.control.BaseState):
             for population in self.populations:
                 population.recorder.collect(recording)
 
-    def _build(self) -> Simulation:
+    def _build(self) -> Simulation | Emulation:
         network = Network()
         for population in self.populations:
             population.describe_to(network)
@@ -169,7 +180,12 @@ class State(common.control.BaseState):
             projection.describe_to(network)
         for population in self.populations:
             population.recorder.describe_to(network)
-        simulation = Simulation(network, dt=self.dt, seed=self.trial_seed, threads=self.threads)
+        common = {"dt": self.dt, "seed": self.trial_seed, "threads": self.threads}
+        if self.substrate is None:
+            simulation = Simulation(network, **common)
+        else:
+            trial = self.segment_counter
+            simulation = Emulation(network, self.substrate, trial=trial, **common, **self.mapping)
         for population in self.populations:
             population.begin(simulation)
         return simulation
