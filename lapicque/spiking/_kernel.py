@@ -25,6 +25,9 @@ SPIKE_ARRAY, POISSON = 10, 11
 CONSTANT, PIECEWISE, SINUSOIDAL = range(3)
 SCALAR, PER_SYNAPSE, PER_CHAIN = range(3)
 COEFFICIENTS = 32
+# Neurons that differ are updated side by side, too: so many coefficients of so many neurons lie
+# together, at distances that the compiler knows.
+EACH, ABREAST = 14, 256
 _CHUNK = 64
 LEVELS = 6  # an AdEx step is cut into at most 2 ** (LEVELS - 1) pieces
 
@@ -83,6 +86,8 @@ class Shard(NamedTuple):
     fired: NDArray[np.uint8]
     fired_by_eight: NDArray[np.uint64]  # the same memory
     coefficient: NDArray[np.float64]  # (neuron, COEFFICIENTS)
+    each: NDArray[np.float64]  # (block, EACH, ABREAST), flat: the same in blocks of neurons
+    each_at: NDArray[np.int64]  # first place of a population therein, of a single chain
     ring: NDArray[np.float64]  # (step, receptor, neuron and chain), flat
     # streams of Poisson spikes, two of a population drawn together
     pair: NDArray[np.int64]  # (pair, 7): two streams or -1, where, length, stride, table rows
@@ -149,6 +154,39 @@ class Board(NamedTuple):
     arrived: NDArray[np.int64]
 
 
+class Moving(NamedTuple):
+    """What of a shard moves in a step, whole or a stretch of it."""
+
+    v: NDArray[np.float64]
+    e: NDArray[np.float64]
+    i: NDArray[np.float64]
+    refractory: NDArray[np.int32]
+    drive: NDArray[np.float64]
+    fired: NDArray[np.uint8]
+    ring_e: NDArray[np.float64]
+    ring_i: NDArray[np.float64]
+    noise_e: NDArray[np.float64]
+    noise_i: NDArray[np.float64]
+
+
+@_inlined
+def _whole(shard):
+    return Moving(
+        shard.v, shard.e, shard.i, shard.refractory, shard.drive, shard.fired,
+        shard.ring, shard.ring, shard.noise, shard.noise,
+    )  # fmt: skip
+
+
+@_inlined
+def _stretch(shard, n, k, e, i, ne, ni):
+    """So many neurons from these places on; the compiler sees that none overlaps another."""
+    return Moving(
+        shard.v[k : k + n], shard.e[k : k + n], shard.i[k : k + n], shard.refractory[k : k + n],
+        shard.drive[k : k + n], shard.fired[k : k + n], shard.ring[e : e + n],
+        shard.ring[i : i + n], shard.noise[ne : ne + n], shard.noise[ni : ni + n],
+    )  # fmt: skip
+
+
 @_inlined
 def _cross(k, old, new, left, v, refractory, fired, reset, threshold, rest):
     """Write the potential of a step, or hold it, or fire; whether it fires. Without branches."""
@@ -162,25 +200,46 @@ def _cross(k, old, new, left, v, refractory, fired, reset, threshold, rest):
 
 
 @_inlined
+def _current_exp_one(
+    k, at_e, at_i, at_ne, at_ni, part, reset, threshold, rest, leak, from_e, from_i, decay_e,
+    decay_i,
+):  # fmt: skip
+    old = part.v[k]
+    left = part.refractory[k]
+    current_e, current_i = part.e[k], part.i[k]
+    new = old * leak + current_e * from_e + current_i * from_i + part.drive[k]
+    fires = _cross(k, old, new, left, part.v, part.refractory, part.fired, reset, threshold, rest)
+    part.e[k] = current_e * decay_e + (part.ring_e[at_e] + part.noise_e[at_ne])
+    part.i[k] = current_i * decay_i + (part.ring_i[at_i] + part.noise_i[at_ni])
+    part.ring_e[at_e] = 0.0
+    part.ring_i[at_i] = 0.0
+    return fires
+
+
+@_inlined
 def _current_exp(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i):
-    v, e, i, refractory, drive = shard.v, shard.e, shard.i, shard.refractory, shard.drive
-    ring, noise, fired = shard.ring, shard.noise, shard.fired
+    part = _whole(shard)
     leak, from_e, from_i = c[row, 3], c[row, 4], c[row, 5]
     decay_e, decay_i = c[row, 6], c[row, 7]
     reset, threshold, rest = c[row, 0], c[row, 1], np.int32(c[row, 2])
     total = 0
     for j in range(n):
-        k = k0 + j
-        old = v[k]
-        left = refractory[k]
-        current_e, current_i = e[k], i[k]
-        new = old * leak + current_e * from_e + current_i * from_i + drive[k]
-        fires = _cross(k, old, new, left, v, refractory, fired, reset, threshold, rest)
-        e[k] = current_e * decay_e + (ring[inputs_e + j] + noise[noise_e + j])
-        i[k] = current_i * decay_i + (ring[inputs_i + j] + noise[noise_i + j])
-        ring[inputs_e + j] = 0.0
-        ring[inputs_i + j] = 0.0
-        total += fires
+        total += _current_exp_one(
+            k0 + j, inputs_e + j, inputs_i + j, noise_e + j, noise_i + j, part,
+            reset, threshold, rest, leak, from_e, from_i, decay_e, decay_i,
+        )  # fmt: skip
+    return total
+
+
+@_inlined
+def _current_exp_each(part, c):
+    """The same for a stretch of neurons with coefficients of their own, see `Shard.each`."""
+    w, total = _U(ABREAST), 0
+    for j in range(_U(part.v.size)):
+        total += _current_exp_one(
+            j, j, j, j, j, part, c[j], c[w + j], np.int32(c[2 * w + j]), c[3 * w + j],
+            c[4 * w + j], c[5 * w + j], c[6 * w + j], c[7 * w + j],
+        )  # fmt: skip
     return total
 
 
@@ -250,37 +309,60 @@ def _gauss(v, early_e, early_i, late_e, late_i, g, drive, reversal_e, reversal_i
 
 
 @_inlined
+def _conductance_exp_one(
+    k, at_e, at_i, at_ne, at_ni, part, h, reset, threshold, rest, g, jump, decay_e, decay_i,
+    reversal_e, reversal_i, early_e, early_i, late_e, late_i,
+):  # fmt: skip
+    old = part.v[k]
+    left = part.refractory[k]
+    g_e, g_i = part.e[k], part.i[k]
+    new = _gauss(
+        old,
+        g_e * early_e,
+        g_i * early_i,
+        g_e * late_e,
+        g_i * late_i,
+        g,
+        part.drive[k],
+        reversal_e,
+        reversal_i,
+        h,
+    )
+    fires = _cross(k, old, new, left, part.v, part.refractory, part.fired, reset, threshold, rest)
+    part.e[k] = g_e * decay_e + jump * (part.ring_e[at_e] + part.noise_e[at_ne])
+    part.i[k] = g_i * decay_i + jump * (part.ring_i[at_i] + part.noise_i[at_ni])
+    part.ring_e[at_e] = 0.0
+    part.ring_i[at_i] = 0.0
+    return fires
+
+
+@_inlined
 def _conductance_exp(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i, h):
-    v, e, i, refractory, drive = shard.v, shard.e, shard.i, shard.refractory, shard.drive
-    ring, noise, fired = shard.ring, shard.noise, shard.fired
+    part = _whole(shard)
     g, jump = c[row, 3], c[row, 5]
     decay_e, decay_i, reversal_e, reversal_i = c[row, 6], c[row, 7], c[row, 8], c[row, 9]
     early_e, early_i, late_e, late_i = c[row, 10], c[row, 11], c[row, 12], c[row, 13]
     reset, threshold, rest = c[row, 0], c[row, 1], np.int32(c[row, 2])
     total = 0
     for j in range(n):
-        k = k0 + j
-        old = v[k]
-        left = refractory[k]
-        g_e, g_i = e[k], i[k]
-        new = _gauss(
-            old,
-            g_e * early_e,
-            g_i * early_i,
-            g_e * late_e,
-            g_i * late_i,
-            g,
-            drive[k],
-            reversal_e,
-            reversal_i,
-            h,
-        )
-        fires = _cross(k, old, new, left, v, refractory, fired, reset, threshold, rest)
-        e[k] = g_e * decay_e + jump * (ring[inputs_e + j] + noise[noise_e + j])
-        i[k] = g_i * decay_i + jump * (ring[inputs_i + j] + noise[noise_i + j])
-        ring[inputs_e + j] = 0.0
-        ring[inputs_i + j] = 0.0
-        total += fires
+        total += _conductance_exp_one(
+            k0 + j, inputs_e + j, inputs_i + j, noise_e + j, noise_i + j, part, h,
+            reset, threshold, rest, g, jump, decay_e, decay_i,
+            reversal_e, reversal_i, early_e, early_i, late_e, late_i,
+        )  # fmt: skip
+    return total
+
+
+@_inlined
+def _conductance_exp_each(part, c, h):
+    """The same for a stretch of neurons with coefficients of their own, see `Shard.each`."""
+    w, total = _U(ABREAST), 0
+    for j in range(_U(part.v.size)):
+        total += _conductance_exp_one(
+            j, j, j, j, j, part, h, c[j], c[w + j], np.int32(c[2 * w + j]), c[3 * w + j],
+            c[5 * w + j], c[6 * w + j], c[7 * w + j], c[8 * w + j], c[9 * w + j],
+            c[10 * w + j], c[11 * w + j], c[12 * w + j], c[13 * w + j],
+        )  # fmt: skip
     return total
 
 
@@ -466,6 +548,26 @@ def _adex(k0, n, c, shard, row, inputs_e, inputs_i, noise_e, noise_i, h):
 
 
 @_inlined
+def _update_each(shard, p, kind, k0, e, i, noise_e, noise_i):
+    """`_update` of neurons that differ, side by side in stretches."""
+    units = shard.size[p]
+    h = shard.coefficient[0, COEFFICIENTS - 1]
+    total = 0
+    for begin in range(0, units, ABREAST):
+        n = min(ABREAST, units - begin)
+        ne = noise_e + begin if noise_e > 0 else 0
+        ni = noise_i + begin if noise_i > 0 else 0
+        part = _stretch(shard, n, k0 + begin, e + begin, i + begin, ne, ni)
+        at = (shard.each_at[p] + begin) * EACH
+        c = shard.each[at : at + ABREAST * EACH]
+        if kind == CURRENT_EXP:
+            total += _current_exp_each(part, c)
+        else:
+            total += _conductance_exp_each(part, c, h)
+    return total
+
+
+@_inlined
 def _update(layout, shard, p, slot, block_step):
     """Move the neurons of one population to the grid point of a slot; how many fired."""
     chains = shard.n[0]
@@ -480,6 +582,8 @@ def _update(layout, shard, p, slot, block_step):
     noise_e = noise_e + moving if noise_e > 0 else 0
     noise_i = noise_i + moving if noise_i > 0 else 0
     alike = shard.alike[p]
+    if not alike and chains == 1 and kind in (CURRENT_EXP, CONDUCTANCE_EXP):
+        return _update_each(shard, p, kind, k0, arriving, arriving + width, noise_e, noise_i)
     segments = 1 if alike else units
     n = here if alike else chains
     c = shard.coefficient

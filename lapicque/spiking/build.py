@@ -246,6 +246,7 @@ def shard_of(
     size = [b - a for a, b in zip(block.first, block.stop, strict=True)]
     real = [0 if p.is_source else n for p, n in zip(populations, size, strict=True)]
     begin = _begins(real)
+    abreast = kernel.ABREAST * _begins([-(-n // kernel.ABREAST) for n in real])
     neurons = int(begin[-1])
     width = neurons * chains
 
@@ -385,6 +386,8 @@ def shard_of(
         fired=eight.view(np.uint8),
         fired_by_eight=eight,
         coefficient=coefficient,
+        each=np.zeros(int(abreast[-1]) * kernel.EACH if chains == 1 else 0),
+        each_at=abreast[:-1],
         ring=np.zeros(max(int(layout.n[2]) * 2 * width, 1)),
         pair=np.array(pairs, np.int64).reshape(-1, 4),
         stream_step=_joined(steps, np.uint32),

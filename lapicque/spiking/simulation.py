@@ -33,12 +33,13 @@ from lapicque.spiking.streams import highest_mean, most_thresholds, rate_row, st
 _STATE = {"v": "v", "w": "w", "syn_E": "e", "syn_I": "i"}  # names here and in a shard
 _PIECE = 1 << 21  # spikes for which there is room in a piece of a run, about
 _CONSTANT = (
-    "alike", "begin", "coefficient", "drive", "first", "size", "start", "start_at", "target",
-    "target_at", "weight_at", "delay", "delay_at", "sample_every", "sample_at", "sample_what",
-    "stream_step", "stream_id", "stream_key", "word", "count", "threshold", "thresholds", "common",
-    "table", "stream_weight", "stream_at", "noise", "noise_at", "pair", "n", "post_at", "post_size",
-    "post_begin", "post_count_at", "pre_at", "tm_at", "rules_of", "rules_at", "eligibility_at",
-    "fired", "fired_by_eight", "given_step", "given_unit",
+    "alike", "begin", "coefficient", "drive", "each", "each_at", "first", "size", "start",
+    "start_at", "target", "target_at", "weight_at", "delay", "delay_at", "sample_every",
+    "sample_at", "sample_what", "stream_step", "stream_id", "stream_key", "word", "count",
+    "threshold", "thresholds", "common", "table", "stream_weight", "stream_at", "noise",
+    "noise_at", "pair", "n", "post_at", "post_size", "post_begin", "post_count_at", "pre_at",
+    "tm_at", "rules_of", "rules_at", "eligibility_at", "fired", "fired_by_eight", "given_step",
+    "given_unit",
 )  # fmt: skip
 
 
@@ -548,6 +549,13 @@ class Simulation:
             at = slice(shard.begin[k], shard.begin[k + 1])
             mine = rows[where[1]]
             shard.coefficient[at] = mine
+            if shard.each.size and len(mine):
+                blocks = -(-len(mine) // kernel.ABREAST)
+                padded = np.zeros((blocks * kernel.ABREAST, kernel.EACH))
+                padded[: len(mine)] = mine[:, : kernel.EACH]
+                first = int(shard.each_at[k]) * kernel.EACH
+                abreast = padded.reshape(blocks, kernel.ABREAST, kernel.EACH).transpose(0, 2, 1)
+                shard.each[first : first + padded.size] = abreast.ravel()
             shard.alike[k] = bool(len(mine) == 0 or (mine == mine[0]).all())
             shard.drive[self._here(shard, population)] = drive[where].T.reshape(-1)
 

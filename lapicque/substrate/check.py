@@ -48,10 +48,10 @@ class Violation:
         """What is wrong, in biology and on the chip."""
         kind = KINDS.get(self.name)
         unit = "nA" if kind is None else UNITS[kind]
-        text = (
-            f"`{self.name}` of {self.population} is {self.value:g} {unit}; on {spec.name} it must "
-            f"lie between {self.low:g} and {self.high:g} {unit}"
-        )
+        text = f"`{self.name}` of {self.population} is {self.value:g} {unit}; on {spec.name} "
+        if self.low == self.high:
+            return text + f"it is {self.low:g} {unit} and cannot be set."
+        text += f"it must lie between {self.low:g} and {self.high:g} {unit}"
         if kind is None or self.name not in spec.quantities:
             return text + "."
         own = spec.quantities[self.name]

@@ -30,7 +30,8 @@ class Written:
     Attributes:
         digital: For each synapse of each projection; 0 where it is lost.
         strength: Nominal weight, in the unit of the network; 0 where it is lost.
-        clipped: Synapses of each projection whose weight was above the largest.
+        clipped: Synapses of each projection whose weight was above the largest level, or below the
+            lowest where that is not 0.
     """
 
     digital: list[Index]
@@ -80,8 +81,8 @@ def write_weights(
         exact = chip.distortions.weights
         nominal = sign * value / _to_reference(projection, found, chip) if exact else found.weight
         strength.append(np.where(kept, nominal, 0.0))
-        over = here & (share > 1 + 1e-9) & chip.distortions.weights
-        clipped.append(int(over.sum()))
+        off = (share > 1 + 1e-9) | (share < levels.levels[0] - 1e-9)
+        clipped.append(int((kept & off).sum()) if chip.distortions.weights else 0)
     return Written(digital, strength, clipped)
 
 
@@ -257,6 +258,10 @@ def configure(
         for (p, _, _), part in zip(owners, np.split(after, edges), strict=True):
             (result.gains if KINDS[name] == "factor" else values)[p][name] = part
     for own in values.values():
+        if switches.codes:
+            for name, value in {**spec.fixed, "i_offset": 0.0}.items():
+                if name in own:
+                    own[name] = np.full_like(own[name], value)
         top = "v_spike" if "v_spike" in own else "v_thresh"
         own["v_reset"] = np.minimum(own["v_reset"], own[top] - 0.1)
         if "delta_T" in own:

@@ -530,3 +530,25 @@ def test_recorded_or_not():
     recording = Simulation(network).run(1.0)
     with pytest.raises(InputError, match="was not recorded"):
         recording.signal(network.populations[0], "w")
+
+
+@pytest.mark.parametrize("receptors", [ConductanceExp, CurrentExp])
+def test_neurons_that_differ_are_the_same_alone_and_in_batches(receptors):
+    """More neurons than are updated side by side; in a batch they go one by one."""
+    rng, n = np.random.default_rng(0), 300
+    model = LIF(
+        tau_m=rng.uniform(8, 20, n),
+        v_thresh=rng.uniform(-55, -50, n),
+        tau_refrac=rng.uniform(1, 5, n),
+    )
+    network = Network()
+    cells = network.population(n, model, receptors(tau_syn_E=rng.uniform(2, 8, n)))
+    weight = 0.02 if receptors is ConductanceExp else 0.4
+    network.noise(cells, Poisson(800.0), weight=weight)
+    network.project(cells, cells, FixedProbability(0.05), weight, 1.0)
+    alone = Simulation(network, 0.1, seed=3).run(60.0)
+    assert len(alone.spikes(cells).time) > 200
+    for kind in ({"chains": 2}, {"threads": 2}):
+        other = Simulation(network, 0.1, seed=3, **kind).run(60.0)
+        for a, b in zip(alone.spikes(cells), other.spikes(cells), strict=True):
+            np.testing.assert_array_equal(a, b)
