@@ -709,5 +709,6 @@ def _most_at_once(shard, begin: int, end: int) -> int:
     """The largest number of given spikes of one unit at a grid point, at least 1."""
     if end == begin:
         return 1
-    pairs = np.stack([shard.given_step[begin:end], shard.given_unit[begin:end]])
-    return int(np.unique(pairs, axis=1, return_counts=True)[1].max())
+    units = shard.given_unit[begin:end]
+    pairs = shard.given_step[begin:end] * (units.max() + 1) + units
+    return int(np.unique(pairs, return_counts=True)[1].max())
