@@ -220,7 +220,7 @@ class Grid:
     # -- the flat layout of hal-cgp ------------------------------------------------------------
 
     def to_dna(self, genome: Genes) -> list[int]:
-        """Regions of inputs, nodes and outputs: `[-1, -3, ...]`, genes, `[-2, address, -3, ...]`."""
+        """Regions of inputs, nodes and outputs: `[-1, -3]`, genes, `[-2, address, -3]`, ..."""
         width = 1 + self.arity
         dna = [-1, *[-3] * self.arity] * len(self.inputs)
         dna += [int(g) for g in genome[: self.nodes * width]]

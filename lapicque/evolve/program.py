@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -127,15 +128,16 @@ class Program:
         return grid.check(result)
 
     @cached_property
-    def key(self) -> tuple:
+    def key(self) -> bytes:
         """The same for expressions that differ in the order of commuting arguments or of steps."""
-        n_in, done = len(self.inputs), []
+        digests = [b"%d" % k for k in range(len(self.inputs))]
         for step in self.steps:
-            arguments = [done[a - n_in] if a >= n_in else a for a in step.arguments]
+            arguments = [digests[a] for a in step.arguments]
             if step.primitive.code in ops.COMMUTATIVE:
-                arguments.sort(key=repr)
-            done.append((step.primitive.code, step.value, *arguments))
-        return tuple(done[a - n_in] if a >= n_in else a for a in self.outputs)
+                arguments.sort()
+            whole = b"|".join([b"%d" % step.primitive.code, step.value.hex().encode(), *arguments])
+            digests.append(blake2b(whole, digest_size=16).digest())
+        return b"|".join(digests[a] for a in self.outputs)
 
     @cached_property
     def arrays(self) -> Arrays:
