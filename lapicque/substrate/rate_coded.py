@@ -17,13 +17,17 @@ from numpy.typing import ArrayLike, NDArray
 from lapicque._checks import InputError, in_range, one_of, positive, shape
 from lapicque.spiking import (
     LIF,
+    AllToAll,
     ConductanceExp,
     FromArrays,
     Network,
     Simulation,
     SpikeArray,
 )
+from lapicque.substrate.chip import Chip
+from lapicque.substrate.emulation import map_network
 from lapicque.substrate.in_the_loop import check_run
+from lapicque.substrate.routing import SET
 
 Values = NDArray[np.float64]
 
@@ -161,23 +165,6 @@ NEURON = LIF(
 )  # mV, nF, ms
 RECEPTORS = ConductanceExp(tau_syn_E=5.0, tau_syn_I=5.0, e_rev_E=-20.0, e_rev_I=-100.0)
 
-WAFER = {
-    "synapses": 0.2,
-    "v_rest": 1.2,
-    "v_reset": 1.2,
-    "v_thresh": 0.5,
-    "tau_m": 0.2,
-    "tau_refrac": 0.1,
-    "tau_syn_E": 0.2,
-    "tau_syn_I": 0.2,
-}
-"""Spreads between calibrated neurons: of voltages in mV, of all else relative. Voltages and
-synapses as known of BrainScaleS-1 (0.5 mV for thresholds, 1.2 mV for rest and reset, 20 % for
-synapses), time constants our own guess."""
-
-REWRITING = {"v_rest": 0.5, "v_reset": 0.5, "v_thresh": 0.5}
-"""What every writing adds to `WAFER`, 5 mV at ten times the biological voltage, not verified."""
-
 _VOLTAGES = ("v_rest", "v_reset", "v_thresh", "e_rev_E", "e_rev_I")
 _OF_NEURON = ("v_rest", "v_reset", "v_thresh", "tau_m", "tau_refrac", "cm")
 _OF_RECEPTORS = ("tau_syn_E", "tau_syn_I", "e_rev_E", "e_rev_I")
@@ -266,43 +253,63 @@ class SpikingRateChip:
                     in_range(f"gains[{k}]", factors, 0)
 
     @classmethod
-    def drawn(
-        cls,
-        sizes: Sequence[int],
-        seed: int,
-        spreads: Mapping[str, float] = WAFER,
-        rewriting: Mapping[str, float] = REWRITING,
-        **settings,
+    def on(
+        cls, chip: Chip, sizes: Sequence[int], *, calibrated: bool = True, **settings
     ) -> SpikingRateChip:
-        """A specimen whose neurons and synapses scatter around the nominal ones.
+        """The network as a specimen of a chip realises it.
+
+        All connections are mapped once, with a synapse for each sign, on neurons of 16 circuits
+        and all buses alike. A synapse that finds no place has no strength.
 
         Args:
+            chip: The specimen, as `Chip(brainscales1("reticle"), seed)`.
             sizes: Units of each layer, inputs first.
-            seed: Which specimen.
-            spreads: Of parameters of neurons and receptors, and of "synapses": mV for voltages,
-                relative and log-normal for time constants and capacitances, relative and normal,
-                not below 0, for synapses.
-            rewriting: What every run adds, see the attribute.
+            calibrated: Whether neurons are calibrated.
             settings: Other attributes; `neurons` and `receptors` are the nominal ones.
 
         Raises:
-            InputError: There is no such parameter, or a value is out of range.
+            InputError: The chip has no room for the neurons, or cannot be set to them.
         """
-        nominal = cls(tuple(sizes), seed, rewriting=rewriting, **settings)
-        for name, spread in spreads.items():
-            one_of("spreads", name, ("synapses", *_OF_NEURON, *_OF_RECEPTORS))
-            in_range(f"spreads[{name!r}]", spread, 0)
-        draws = {
-            name: spreads.get(name, 0.0) * _stream(seed, 0, k).standard_normal(nominal.units)
-            for k, name in enumerate((*_OF_NEURON, *_OF_RECEPTORS))
+        nominal = cls(tuple(sizes), chip.seed, **settings)
+        plan, layers, used = Network(), [], 0
+        senders = plan.population(sizes[0], SpikeArray([np.zeros(0)] * sizes[0]))
+        strength = 1e-3 * nominal.conductance * nominal.largest_weight
+        for size in sizes[1:]:
+            here = slice(used, used + size)
+            parts = (_part(p, here, nominal.units) for p in (nominal.neurons, nominal.receptors))
+            neurons = plan.population(size, *parts)
+            for receptor, _ in _RECEPTOR:
+                plan.project(senders, neurons, AllToAll(), strength, nominal.dt, receptor=receptor)
+            layers.append(neurons)
+            senders, used = neurons, used + size
+        # what varies from run to run is added by `rewriting`
+        still = Chip(chip.spec, chip.seed, replace(chip.distortions, trials=False))
+        mapped = map_network(
+            plan, still, calibrated=calibrated, size=16, spread=True, max_synapse_loss=0.5
+        )
+        own = [mapped.configured.values[p] for p in layers]
+
+        def realised(part):
+            names = [f.name for f in fields(part) if f.name in own[0]]
+            return replace(part, **{n: np.concatenate([v[n] for v in own]) for n in names})
+
+        there = [
+            ((fate == SET) * chip.gains(len(fate), k)).reshape(p.post.size, p.pre.size)
+            for k, (p, fate) in enumerate(zip(plan.projections, mapped.routing.fate, strict=True))
+        ]
+        quantities, trials = chip.spec.quantities, chip.distortions.trials
+        rewriting = {
+            name: quantity.trial / (chip.spec.volts[0] if name in _VOLTAGES else 1.0)
+            for name, quantity in quantities.items()
+            if trials and name in (*_OF_NEURON, *_OF_RECEPTORS)
         }
-        neurons, receptors = (_shifted(p, draws) for p in (nominal.neurons, nominal.receptors))
-        gains = []
-        for k, (pre, post) in enumerate(pairwise(sizes)):
-            noise = _stream(seed, 1, k).standard_normal((2, post, pre))
-            factors = np.maximum(1 + spreads.get("synapses", 0.0) * noise, 0)
-            gains.append((factors[0], factors[1]))
-        return replace(nominal, neurons=neurons, receptors=receptors, gains=tuple(gains))
+        return replace(
+            nominal,
+            neurons=realised(nominal.neurons),
+            receptors=realised(nominal.receptors),
+            gains=tuple(zip(there[::2], there[1::2], strict=True)),
+            rewriting=rewriting,
+        )
 
     @property
     def units(self) -> int:

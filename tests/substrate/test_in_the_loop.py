@@ -9,6 +9,7 @@ import pytest
 
 from lapicque._checks import InputError
 from lapicque.spiking import LIF
+from lapicque.substrate import Chip, brainscales1
 from lapicque.substrate.in_the_loop import LoopTrainer, cosines, forward, measured_forward
 from lapicque.substrate.rate_coded import NEURON, RateChip, SpikingRateChip
 
@@ -209,7 +210,7 @@ def test_spiking_neurons_follow_the_sign_of_their_drive():
 
 
 def test_transfer_rises_from_a_threshold_and_saturates():
-    chip = SpikingRateChip.drawn((4, 6), 1, duration=400.0)
+    chip = SpikingRateChip.on(Chip(brainscales1("reticle"), 1), (4, 6), duration=400.0)
     curve = chip.transfer([0, 0.5, 1.5, 3.0, 12.0], repeats=2)
     assert curve.shape == (5, 6)
     assert not curve[0].any()
@@ -247,9 +248,9 @@ def test_results_do_not_depend_on_threads():
     images = RNG.random((130, 4))
     weights = [RNG.integers(-15, 16, (5, 4))]
     one, two = (
-        SpikingRateChip.drawn((4, 5), 2, duration=50.0, pause=50.0, threads=n).run(
-            weights, images, 3
-        )[0]
+        SpikingRateChip.on(
+            Chip(brainscales1("reticle"), 2), (4, 5), duration=50.0, pause=50.0, threads=n
+        ).run(weights, images, 3)[0]
         for n in (1, 2)
     )
     np.testing.assert_array_equal(one, two)
@@ -306,7 +307,7 @@ def test_bad_runs(chip, weights, inputs, trial, message):
         (lambda: LoopTrainer(momentum=1.5), "momentum"),
         (lambda: SpikingRateChip((4, 3), duration=0.0), "duration.* ms"),
         (lambda: SpikingRateChip((4, 3), gains=[(np.ones((4, 3)), np.ones((3, 4)))]), "gains"),
-        (lambda: SpikingRateChip.drawn((4, 3), 0, {"tau": 0.1}), "spreads"),
+        (lambda: SpikingRateChip.on(Chip(brainscales1(), 0), (4, 90)), "no place"),
         (lambda: SpikingRateChip((4, 3), neurons=LIF(tau_m=[10.0, 9.0])), "tau_m"),
         (lambda: SpikingRateChip((4, 3)).transfer([99.0]), "drives"),
     ],

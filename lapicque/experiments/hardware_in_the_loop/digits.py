@@ -30,6 +30,7 @@ from lapicque.experiments.hardware_in_the_loop._five_digits import (
 )
 from lapicque.lab import Certainty, Claim, Outcome
 from lapicque.lab.figure import COLOURS, MUTED, subplots
+from lapicque.substrate import Chip, brainscales1
 from lapicque.substrate.in_the_loop import LoopState, LoopTrainer, Substrate, cosines
 from lapicque.substrate.rate_coded import SPREADS, RateChip, SpikingRateChip
 
@@ -405,7 +406,7 @@ def _spiking(config: Config, sizes, data: FiveDigits, seed, session, digital):
     """The same way with spikes, and the transfer curves of neurons."""
     settings = {"duration": config.duration, "dt": config.dt, "threads": config.threads}
     chips = [
-        SpikingRateChip.drawn(sizes, 1000 * seed + k, **settings)
+        SpikingRateChip.on(Chip(brainscales1("reticle"), 1000 * seed + k), sizes, **settings)
         for k in range(config.spiking_chips + 1)
     ]
     ideal = SpikingRateChip(sizes, seed, **settings)
