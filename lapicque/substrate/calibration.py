@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lapicque._checks import in_range
+from lapicque._checks import in_range, positive
 from lapicque.substrate.chip import Chip, Index
 from lapicque.substrate.spec import KINDS, Quantity
 
@@ -186,3 +186,65 @@ _MEASURES: Mapping[str, Callable] = {
     "time": _decay,
     "factor": _amplitude,
 }
+
+
+def firing_rates(
+    chip: Chip, calibration: Calibration, trial: np.random.Generator | None = None
+) -> NDArray[np.float64]:
+    """Rates at which neurons fire whose leak lies above the threshold. [kHz of hardware time]
+
+    Those whose leak does not reach the threshold are silent.
+
+    Args:
+        chip: The specimen.
+        calibration: Codes of `v_rest`, `v_reset`, `v_thresh`, `tau_m` and `tau_refrac`.
+        trial: Randomness of this run; without it the mean over runs.
+    """
+    rest, reset, threshold, tau, refractory = (
+        calibration.realised(chip, name, trial)
+        for name in ("v_rest", "v_reset", "v_thresh", "tau_m", "tau_refrac")
+    )
+    reaches = rest > threshold
+    climb = np.log(np.maximum(rest - reset, 1e-9) / np.where(reaches, rest - threshold, 1.0))
+    return np.where(reaches, 1e3 / (refractory + tau * np.maximum(climb, 0)), 0.0)
+
+
+def calibrate_rates(
+    chip: Chip, calibration: Calibration, rate: float, seed: int = 0, rounds: int = 8
+) -> Calibration:
+    """Bring neurons that fire on their own to a rate, by their leak and by nothing but counting.
+
+    Args:
+        chip: The specimen.
+        calibration: Where to start from, with all that `firing_rates` needs.
+        rate: Wanted. [kHz of hardware time]
+        seed: Of what varies from run to run.
+        rounds: How often leaks are corrected.
+
+    Raises:
+        InputError: `rate` is not positive, or `rounds` is below 1.
+
+    Source:
+        The leak-over-threshold calibration of the chip's library and its limits (sheet of
+        substrates, 4.3). The rule of correction is ours.
+    """
+    positive("rate", rate, "kHz")
+    in_range("rounds", rounds, 1)
+    quantity = chip.spec.quantities["v_rest"]
+    trial = np.random.default_rng(np.random.SeedSequence([chip.seed, 400, seed]))
+    codes = dict(calibration.codes)
+    codes["v_rest"] = codes["v_rest"].copy()
+    low = np.full(codes["v_rest"].shape, quantity.lowest, float)
+    high = np.full(codes["v_rest"].shape, quantity.codes, float)
+    step = (high - low) / 8
+    code, before = codes["v_rest"].astype(float), None
+    for _ in range(2 * rounds):
+        codes["v_rest"] = np.rint(np.clip(code, low, high)) if chip.distortions.codes else code
+        seen = firing_rates(chip, Calibration(calibration.targets, codes, {}), trial)
+        side = np.sign(rate - seen)
+        if before is not None:
+            step = np.where(side == before, step, step / 2)
+        code, before = np.clip(code + side * step, low, high), side
+    clipped = dict(calibration.clipped)
+    clipped["v_rest"] = (codes["v_rest"] <= quantity.lowest) | (codes["v_rest"] >= quantity.codes)
+    return Calibration(calibration.targets, codes, clipped, calibration.where)

@@ -148,7 +148,11 @@ def fan_in(found: Synapses, size: int) -> NDArray[np.int64]:
 
 
 def restore_rates(
-    thresholds: ArrayLike, rates: ArrayLike, target: float, step: float = 0.05
+    thresholds: ArrayLike,
+    rates: ArrayLike,
+    target: float,
+    step: float = 0.05,
+    limits: tuple[float, float] = (-np.inf, np.inf),
 ) -> NDArray[np.float64]:
     """One round of bringing every neuron to a rate by its threshold.
 
@@ -157,9 +161,14 @@ def restore_rates(
         rates: Measured with them, shape (neurons,). [Hz]
         target: Wanted. [Hz]
         step: Change of a threshold per deviation of the rate. [mV / Hz]
+        limits: Between which thresholds stay. [mV]
+
+    Raises:
+        InputError: `step` is not positive.
 
     Source:
         Petrovici et al. (2014), iterative compensation; the step is ours.
     """
     positive("step", step, "mV/Hz")
-    return np.asarray(thresholds, float) + step * (np.asarray(rates, float) - target)
+    moved = np.asarray(thresholds, float) + step * (np.asarray(rates, float) - target)
+    return np.clip(moved, *limits)

@@ -29,7 +29,7 @@ from lapicque.substrate import (
     brainscales2,
     calibrate,
 )
-from lapicque.substrate.calibration import uncalibrated
+from lapicque.substrate.calibration import calibrate_rates, firing_rates, uncalibrated
 from lapicque.substrate.first_spike import targets
 
 NEURON = Neuron(tau_m=1.0, threshold=2.6)
@@ -274,3 +274,17 @@ def test_times_must_lie_in_the_window(batch):
     for times, message in ((batch[0] + 20, "times"), (batch[0][:, :4], "shape")):
         with pytest.raises(InputError, match=message):
             emulated.run(network(), times, trial=0)
+
+
+@pytest.mark.parametrize("rate", [20.0, 60.0, 120.0])
+def test_rates_can_be_calibrated_by_counting_alone(rate):
+    """85 % of all neurons within 8 % of their rate: the limit of the chip's own library."""
+    wanted = {
+        "v_rest": 150.0, "v_reset": 70.0, "v_thresh": 125.0, "tau_m": 600 / rate, "tau_refrac": 2.0
+    }  # fmt: skip
+    chip = Chip(SPEC, 2)
+    start = calibrate(chip, wanted)
+    after = firing_rates(chip, calibrate_rates(chip, start, rate))
+    assert (np.abs(after / rate - 1) < 0.08).mean() > 0.85
+    before = firing_rates(chip, start)
+    assert (np.abs(before / np.median(before) - 1) < 0.08).mean() < 0.8

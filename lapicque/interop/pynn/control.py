@@ -11,7 +11,6 @@ from pyNN.recording import get_io
 
 from lapicque._checks import InputError
 from lapicque.interop.pynn import simulator
-from lapicque.substrate.report import Report
 
 _log = logging.getLogger("PyNN")
 _MAPPING = (
@@ -66,8 +65,8 @@ def setup(timestep=DEFAULT_TIMESTEP, min_delay=DEFAULT_MIN_DELAY, **extra_params
     return rank()
 
 
-def get_mapping_report() -> Report:
-    """What the chip made of the network: losses, clipped and shared parameters, spikes lost.
+def get_mapping_report():
+    """What the chip made of the network, see `lapicque.substrate.report.Report`.
 
     Raises:
         InputError: The network does not run on a chip, or has not begun to run.

@@ -4,6 +4,10 @@ PyNN's `common` functions find what they need in the singleton `state`.
 """
 # pyright: reportMissingImports=false
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from pyNN import common
 
@@ -11,7 +15,9 @@ from lapicque._checks import InputError, positive
 from lapicque.interop.pynn.unsupported import unsupported
 from lapicque.spiking.network import Network
 from lapicque.spiking.simulation import Simulation
-from lapicque.substrate import Chip, Emulation
+
+if TYPE_CHECKING:  # loaded when a script asks for a chip
+    from lapicque.substrate import Chip, Emulation
 
 name = "lapicque"  # in the annotations of data
 
@@ -65,11 +71,8 @@ class State(common.control.BaseState):
         for label, value in (("min_delay", min_delay), ("max_delay", max_delay)):
             if value != "auto":
                 positive(label, float(value), "ms")
-        if substrate is not None and not isinstance(substrate, Chip):
-            raise InputError(
-                f"`substrate` is {type(substrate).__name__}; it must be a `Chip`, as in "
-                "`Chip(brainscales1(), seed=1)`."
-            )
+        if substrate is not None:
+            _check_chip(substrate)
         self.dt = float(timestep)
         self.delay_limits = (
             self.dt if min_delay == "auto" else float(min_delay),
@@ -184,11 +187,23 @@ class State(common.control.BaseState):
         if self.substrate is None:
             simulation = Simulation(network, **common)
         else:
+            from lapicque.substrate import Emulation
+
             trial = self.segment_counter
             simulation = Emulation(network, self.substrate, trial=trial, **common, **self.mapping)
         for population in self.populations:
             population.begin(simulation)
         return simulation
+
+
+def _check_chip(substrate: object) -> None:
+    from lapicque.substrate import Chip
+
+    if not isinstance(substrate, Chip):
+        raise InputError(
+            f"`substrate` is {type(substrate).__name__}; it must be a `Chip`, as in "
+            "`Chip(brainscales1(), seed=1)`."
+        )
 
 
 state = State()
