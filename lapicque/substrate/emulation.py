@@ -60,6 +60,7 @@ def map_network(
     calibrated: bool = True,
     size: int | None = None,
     spread: bool = False,
+    merge: bool = False,
     max_synapse_loss: float = 0.0,
     max_neuron_loss: float = 0.0,
     ignore_ranges: bool = False,
@@ -74,6 +75,7 @@ def map_network(
         calibrated: Whether settings are corrected by what the chip lets one see.
         size: Circuits of a neuron, see `place`.
         spread: Use all buses alike, see `place`.
+        merge: Use few buses, see `place`.
         max_synapse_loss: Share of synapses that may be lost.
         max_neuron_loss: Share of neurons and sources that may be lost.
         ignore_ranges: Take the nearest possible for parameters out of range.
@@ -88,7 +90,7 @@ def map_network(
     spec = chip.spec
     violations = check(network, spec, ignore_ranges)
     drawn = synapses(network, seed)
-    places = place(network, drawn, chip, size, spread)
+    places = place(network, drawn, chip, size, spread, merge)
     routing = route(network, drawn, places, spec)
     written = write_weights(network, drawn, routing, chip, trial)
     found = losses(network, routing, written.clipped)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lapicque._checks import one_of
+from lapicque._checks import InputError, one_of
 from lapicque.spiking import Network, Poisson, SpikeArray
 from lapicque.spiking.drawn import Synapses
 from lapicque.spiking.streams import highest_mean
@@ -64,10 +64,12 @@ def place(
     chip: Chip,
     size: int | None = None,
     spread: bool = False,
+    merge: bool = False,
 ) -> Placement:
     """Give every unit a place, populations in the order of the network.
 
-    Chips are filled from the middle of the wafer outwards, each bus by bus. A source enters at
+    Chips are filled from the middle of the wafer outwards, each bus by bus; the neurons of an
+    eighth of a chip share a bus. A source enters at
     the chip with most of its targets, or at the nearest that has an address and enough bandwidth
     left.
 
@@ -79,11 +81,20 @@ def place(
             each population that has most inputs, at least 4 where circuits can be joined.
         spread: Use all buses of a chip alike. That loses fewer synapses of small networks, whose
             buses then have fewer senders each, and more of large ones, which need more buses.
+        merge: Lead two, four or all eighths of a chip to one bus, if it has addresses for them.
+            That loses fewer synapses of large networks with neurons of several circuits, whose
+            buses would have few senders each.
 
     Raises:
-        InputError: Circuits cannot be joined in this number.
+        InputError: Circuits cannot be joined in this number, or buses are both spread and merged.
+
+    Source:
+        Strategies of the released mapping tool: neuron blocks go straight to their buses, or
+        adjacent ones are merged so that fewer buses are needed.
     """
     spec = chip.spec
+    if spread and merge:
+        raise InputError("`spread` and `merge` are both True; buses are used alike, or few are.")
     if size is not None:
         sizes = spec.routing.sizes if isinstance(spec.routing, Buses) else (1,)
         one_of("size", size, sizes)
@@ -96,7 +107,7 @@ def place(
     for k, population in enumerate(network.populations):
         if not population.is_source:
             places.size[places.units(k)] = size or _needed(network, drawn, k, spec)
-    _place_neurons(places, chip, spread)
+    _place_neurons(places, chip, spread, merge)
     if isinstance(spec.routing, Buses):
         _place_sources(network, drawn, places, spec, spread)
     else:
@@ -118,14 +129,15 @@ def _needed(network: Network, drawn: Sequence[Synapses], k: int, spec: ChipSpec)
 
 
 def _order(spec: ChipSpec) -> Index:
-    """Chips from the middle of the wafer outwards."""
+    """Chips from the middle of the wafer outwards, ring by ring, neighbours one after the other."""
     chips = np.arange(spec.chips)
     x, y = coordinates(spec, chips)
-    off = np.maximum(np.abs(x - (spec.grid[0] - 1) / 2), np.abs(y - (spec.grid[1] - 1) / 2))
-    return chips[np.lexsort((x, y, off))]
+    x, y = x - (spec.grid[0] - 1) / 2, y - (spec.grid[1] - 1) / 2
+    around = np.arctan2(y, x)
+    return chips[np.lexsort((around, np.maximum(np.abs(x), np.abs(y))))]
 
 
-def _place_neurons(places: Placement, chip: Chip, spread: bool) -> None:
+def _place_neurons(places: Placement, chip: Chip, spread: bool, merge: bool) -> None:
     spec, routing = chip.spec, chip.spec.routing
     usable = chip.usable
     buses = routing.buses if isinstance(routing, Buses) else 1
@@ -155,8 +167,21 @@ def _place_neurons(places: Placement, chip: Chip, spread: bool) -> None:
         mine = np.flatnonzero(places.chip == here)
         part = np.arange(mine.size) / mine.size if spread else shares[mine]
         bus = np.minimum((part * buses + 1e-9).astype(int), buses - 1)
+        if merge and isinstance(routing, Buses):
+            bus = _merged(bus, routing)
         places.bus[mine] = here * buses + bus
         places.address[mine] = np.arange(mine.size) - np.searchsorted(bus, bus)
+
+
+def _merged(block: Index, routing: Buses) -> Index:
+    """The fewest buses that have addresses for the neurons of all blocks, for each neuron."""
+    joined = routing.buses
+    while joined > 1:
+        bus = block // joined
+        if np.bincount(bus).max() <= routing.addresses:
+            return bus
+        joined //= 2
+    return block
 
 
 def _place_sources(

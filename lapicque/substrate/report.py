@@ -25,7 +25,8 @@ class ProjectionLoss:
         label: Of the projection.
         synapses: How many there should be.
         reasons: How many are lost for what reason.
-        clipped: How many have another weight, since theirs was above the largest.
+        clipped: How many have another weight, since theirs was above the largest level, or below
+            the lowest.
     """
 
     label: str
@@ -127,7 +128,7 @@ class Report:
                 f"{spec.capacity(size)} neurons of {size} circuits. Use a larger system or smaller "
                 f"neurons, or allow it by `max_neuron_loss` (now {neurons:g})."
             )
-        if self.lost > synapses * self.synapses:
+        if self.loss > synapses:
             why = ", ".join(f"{reason}: {n}" for reason, n in self.reasons.items())
             raise InputError(
                 f"{self.lost} of {self.synapses} synapses ({100 * self.loss:.1f} %) find no place "

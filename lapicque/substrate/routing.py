@@ -56,7 +56,7 @@ class _Flat:
     begin: Index
 
     def split(self, values: NDArray) -> list[NDArray]:
-        return np.split(values, self.begin[1:-1])
+        return np.split(values, self.begin[1:-1]) if self.begin.size > 1 else []
 
 
 def route(
@@ -156,7 +156,10 @@ def _over_buses(flat: _Flat, places: Placement, spec: ChipSpec, fate) -> NDArray
     apart = routing.vertical // routing.reach
     horizontal = np.zeros((rows, routing.horizontal, columns), bool)
     vertical = np.zeros((columns, routing.vertical, rows), bool)
+    full = np.zeros(flat.pre.size, np.int64)
     alive = np.flatnonzero(fate == SET)
+    if not alive.size:
+        return full
     pair = places.bus[flat.pre[alive]] * spec.chips + places.chip[flat.post[alive]]
     pairs, which = np.unique(pair, return_inverse=True)
     bus, target = pairs // spec.chips, pairs % spec.chips
@@ -189,7 +192,6 @@ def _over_buses(flat: _Flat, places: Placement, spec: ChipSpec, fate) -> NDArray
             vertical[x, v, span] = True
             side[here] = v // (routing.vertical // 2)
     fate[alive] = outcome[which]
-    full = np.zeros(flat.pre.size, np.int64)
     full[alive] = side[which]
     return full
 
@@ -210,7 +212,8 @@ def _through_drivers(flat: _Flat, places: Placement, spec: ChipSpec, side, fate,
     size, bus = places.size[post], places.bus[pre]
     # the inputs of a neuron from one bus and group take turns on its columns
     nth = _rank((post * (bus.max() + 1) + bus) * 8 + group)
-    circuit = places.circuit[post] % spec.neurons + nth % size
+    # begin on different columns, so that not all buses want the same half rows
+    circuit = places.circuit[post] % spec.neurons + (nth + bus + 2 * group) % size
     depth = nth // size
     half, parity = circuit % 2, circuit // 2 % 2
     chips = places.chip[post]

@@ -1,0 +1,1 @@
+"""From a script to a chip: a comprehensive workflow (Brüderle et al., 2011)."""
