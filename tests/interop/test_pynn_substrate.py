@@ -100,10 +100,12 @@ def test_new_weights_are_written_between_runs_and_parameters_of_cells_are_not():
     weights = incoming.get("weight", format="array")
     kept = weights[np.isfinite(weights) & (weights > 0)]
     assert kept.mean() == pytest.approx(0.012, rel=0.1)
-    excited.set(tau_m=12.0)
-    with pytest.raises(sim.UnsupportedError, match=r"`tau_m` of excited.*cannot be set on Spikey"):
-        sim.run(1.0)
+    with pytest.raises(sim.UnsupportedError, match="parameters of neurons on a chip"):
+        excited.set(tau_m=12.0)
+    with pytest.raises(sim.UnsupportedError, match="currents on a chip"):
+        sim.DCSource(amplitude=0.1).inject_into(excited)
     sim.reset()
+    excited.set(tau_m=12.0)
     sim.run(1.0)
     assert sim.get_mapping_report().clipped["tau_m"] == 0
 

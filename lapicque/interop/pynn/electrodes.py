@@ -11,6 +11,7 @@ from pyNN.standardmodels import StandardCurrentSource, electrodes
 
 from lapicque.interop.pynn.cells import same_names
 from lapicque.interop.pynn.simulator import NEVER, state
+from lapicque.interop.pynn.unsupported import unsupported
 
 
 class CurrentSource(StandardCurrentSource):
@@ -49,7 +50,10 @@ class CurrentSource(StandardCurrentSource):
 
         Raises:
             TypeError: One of them is a spike source.
+            UnsupportedError: The network runs on a chip, which has no such currents.
         """
+        if state.substrate is not None:
+            raise unsupported("currents on a chip", "Drive the cells with spike sources.")
         targets: dict[Any, list[int]] = {}
         for cell in cells:
             if not cell.celltype.injectable:

@@ -148,6 +148,8 @@ class Population(_Cells, common.Population):
         """
         if isinstance(self.celltype, SpikeSourcePoisson) and values.keys() & {"start", "duration"}:
             simulator.state.must_not_have_run("a new `start` or `duration` of sources")
+        if simulator.state.substrate is not None and self.celltype.injectable:
+            simulator.state.must_not_have_run("new parameters of neurons on a chip")
         parameters = {**self.parameters, **values}
         self.celltype.parts(parameters, 0.0)
         self.parameters = parameters
