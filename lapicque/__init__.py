@@ -9,7 +9,9 @@ from types import ModuleType
 __version__ = "0.1.0"
 
 _ROOMS = (
+    "benchmark",
     "data",
+    "evolve",
     "experiments",
     "interop",
     "lab",

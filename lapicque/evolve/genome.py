@@ -58,7 +58,7 @@ class Grid:
         ):
             raise InputError(f"`inputs` is {self.inputs}; it must hold distinct identifiers.")
 
-    @property
+    @cached_property
     def arity(self) -> int:
         """Addresses of a node: the most that any primitive takes."""
         return max(1, *(p.arity for p in self.primitives))
@@ -153,26 +153,29 @@ class Grid:
         in_range("n", n, 1)
         result = genomes.copy()
         for row in result:
-            left = n
+            left, active = n, self.is_active(row)
             while left:
                 place = int(rng.integers(self.length))
                 if self.choices[place] < 2:
                     continue
-                left -= int(self.is_active(row)[place])
-                hit = np.arange(self.length) == place
-                row[:] = self._changed(rng, row[None], hit[None])[0]
+                row[place] = self._other(rng, row[place], place)
+                if active[place]:
+                    left, active = left - 1, self.is_active(row)
         return result
 
     def _changed(self, rng, genomes: Genes, hit: NDArray[np.bool_]) -> Genes:
-        n_in = len(self.inputs)
         rows, genes = np.nonzero(hit)
-        old = genomes[rows, genes]
+        result = genomes.copy()
+        result[rows, genes] = self._other(rng, genomes[rows, genes], genes)
+        return result
+
+    def _other(self, rng, old, genes):
+        """Any other value of genes."""
+        n_in = len(self.inputs)
         old = old - (old >= n_in) * self.shift[genes]
         new = rng.integers(0, self.choices[genes] - 1)
-        new += new >= old
-        result = genomes.copy()
-        result[rows, genes] = new + (new >= n_in) * self.shift[genes]
-        return result
+        new = new + (new >= old)
+        return new + (new >= n_in) * self.shift[genes]
 
     def check(self, genome: Sequence[int] | Genes) -> Genes:
         """A genome as an array.

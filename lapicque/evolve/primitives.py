@@ -62,7 +62,12 @@ FUNCTIONS = {
     )
 }  # fmt: skip
 """All operations by name. `pow` of a negative base is the real part of the complex power, nothing
-is protected against division by zero, and `if_else(a, b, c)` is `b` where `a >= 0`, else `c`."""
+is protected against division by zero, and `if_else(a, b, c)` is `b` where `a >= 0`, else `c`.
+`min` and `max` are `nan` if either argument is.
+
+All forms of an expression agree on this, except that the sign of a zero from `min` and `max`, and
+what becomes of subnormal numbers, is left to the machine. SymPy's form is complex where a power is,
+and cancels before it divides, so that it may be finite where the others are not."""
 
 
 def constant(value: float) -> Primitive:
@@ -113,9 +118,9 @@ def apply(code, a, b, c, value):
     if code == POW:
         return real_power(a, b)
     if code == MIN:
-        return min(a, b)
+        return np.minimum(a, b)
     if code == MAX:
-        return max(a, b)
+        return np.maximum(a, b)
     if code == NEG:
         return -a
     if code == SQRT:
@@ -137,9 +142,12 @@ def apply(code, a, b, c, value):
 
 @njit(error_model="numpy")
 def real_power(base, exponent):
-    """The real part of a power, also of a negative base."""
-    if base >= 0 or np.floor(exponent) == exponent:
-        if base == 0 and exponent < 0:
-            return inf
-        return base**exponent
-    return (-base) ** exponent * np.cos(np.pi * exponent)
+    """The real part of a power, also of a negative base; zero counts as +0."""
+    if base == 0 and exponent < 0:
+        return inf
+    size = abs(base) ** exponent
+    if base >= 0:
+        return size
+    if np.floor(exponent) == exponent:
+        return -size if exponent % 2 == 1 else size
+    return size * np.cos(np.pi * exponent)

@@ -177,7 +177,7 @@ class Program:
         Args:
             library: `numpy`, `jax.numpy`, or another with the same names.
         """
-        table = _table(library)
+        table = array_functions(library)
 
         def compute(*inputs):
             self._same_number(len(inputs))
@@ -247,7 +247,7 @@ class Program:
         import sympy
 
         table = {
-            **_table(None),
+            **array_functions(None),
             ops.POW: sympy.Pow, ops.MIN: sympy.Min, ops.MAX: sympy.Max, ops.SQRT: sympy.sqrt,
             ops.EXP: sympy.exp, ops.LOG: sympy.log, ops.SIN: sympy.sin, ops.COS: sympy.cos,
             ops.TANH: sympy.tanh, ops.ABS: sympy.Abs,
@@ -306,8 +306,8 @@ _NAMESPACE: dict[str, Any] = {
     "__builtins__": {},
     "_power": ops.real_power,
     "_if_else": _if_else,
-    "_min": min,
-    "_max": max,
+    "_min": np.minimum,
+    "_max": np.maximum,
     "_abs": abs,
     "_sqrt": np.sqrt,
     "_exp": np.exp,
@@ -318,7 +318,7 @@ _NAMESPACE: dict[str, Any] = {
 }
 
 
-def _table(library: Any) -> dict[int, Callable]:
+def array_functions(library: Any) -> dict[int, Callable]:
     table: dict[int, Callable] = {
         ops.ADD: operator.add,
         ops.SUB: operator.sub,
@@ -333,7 +333,7 @@ def _table(library: Any) -> dict[int, Callable]:
         whole = library.floor(b) == b
         size = library.abs(a) ** b
         turned = library.cos(np.pi * b)
-        sign = library.where(whole & (b % 2 != 0), -1.0, 1.0)
+        sign = library.where(whole & (b % 2 == 1), -1.0, 1.0)
         return library.where(a >= 0, size, size * library.where(whole, sign, turned))
 
     return table | {
@@ -382,7 +382,7 @@ def parse(text: str, inputs: Sequence[str]) -> Program:
         tree = ast.parse(text.strip(), mode="eval").body
         steps: list[Step] = []
         output = _read(tree, inputs, steps, {})
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{text!r} is no expression: {error}") from error

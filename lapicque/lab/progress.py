@@ -15,8 +15,11 @@ _PAUSE = 5.0  # between two lines where there is no terminal [s]
 class Watch(Protocol):
     """Where the progress of runs is shown."""
 
-    def step(self, who: str, label: str, done: int, total: int) -> None:
-        """`done` of `total` steps of the loop `label` of the run `who` are done."""
+    def step(self, who: str, label: str, done: int, total: int, note: str = "") -> None:
+        """`done` of `total` steps of the loop `label` of the run `who` are done.
+
+        `note` says something about its state.
+        """
         ...
 
     def log(self, who: str, message: str) -> None:
@@ -52,14 +55,14 @@ class Lines:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def step(self, who: str, label: str, done: int, total: int) -> None:
+    def step(self, who: str, label: str, done: int, total: int, note: str = "") -> None:
         rate = self._pace.rate(who, label, done)
         now = time.monotonic()
         if now - self._last < self._pause:
             return
         self._last = now
         pace = f", {_speed(rate)}, {_span((total - done) / rate)} left" if rate else ""
-        self._write(who, f"{label} {done}/{total}{pace}")
+        self._write(who, f"{label} {done}/{total}{pace}{f'; {note}' if note else ''}")
 
     def log(self, who: str, message: str) -> None:
         self._write(who, message)
@@ -87,6 +90,7 @@ class Bars:
             MofNCompleteColumn(),
             TextColumn("{task.fields[speed]}", style="dim"),
             TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[note]}", markup=False),
             console=Console(stderr=True),
             transient=True,
             redirect_stdout=False,
@@ -101,15 +105,15 @@ class Bars:
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
-    def step(self, who: str, label: str, done: int, total: int) -> None:
+    def step(self, who: str, label: str, done: int, total: int, note: str = "") -> None:
         speed = _speed(self._pace.rate(who, label, done))
         shown, task = self._tasks.get(who, ("", None))
         if shown != label:
             if task is not None:
                 self._progress.remove_task(task)
-            task = self._progress.add_task(f"{who} {label}".strip(), total=total, speed="")
+            task = self._progress.add_task(f"{who} {label}".strip(), total=total, speed="", note="")
             self._tasks[who] = (label, task)
-        self._progress.update(task, completed=done, speed=speed)
+        self._progress.update(task, completed=done, speed=speed, note=note)
         if done == total:
             self._progress.remove_task(task)
             del self._tasks[who]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from lapicque.lab.progress import Watch
 from lapicque.lab.session import History
 
 _INTERVAL = 2.0  # between two checkpoints [s]
+_NOTE = 0.5  # between two notes on the state [s]
 _SHARE = 20  # a checkpoint may cost at most one part in so many of the time
 
 
@@ -38,7 +40,7 @@ class Running:
         """Wall time of the run [s], with that of killed attempts up to their last checkpoint."""
         return self._earlier + time.monotonic() - self._start
 
-    def loop(self, label, step, state, n):
+    def loop(self, label, step, state, n, note=None):
         path, saved = self._open(label)
         like = trees.describe(state, {})
         first, history = 0, History(label)
@@ -50,10 +52,13 @@ class Running:
             if 0 < first < n:
                 self.log(f"{label}: going on after step {first} of {n}")
         due = time.monotonic() + self._interval
+        noted, said = -inf, ""
         for i in range(first, n):
             state, row = step(state, i)
             history.append(row)
-            self._watch.step(self._who, label, i + 1, n)
+            if note is not None and time.monotonic() >= noted + _NOTE:
+                noted, said = time.monotonic(), note(state)
+            self._watch.step(self._who, label, i + 1, n, said)
             if time.monotonic() >= due and i + 1 < n:
                 begin = time.monotonic()
                 checkpoint.save(path, label, i + 1, state, history.arrays(), self.elapsed, like)

@@ -148,11 +148,11 @@ class _Reporter:
     def __init__(self):
         self._last = 0.0
 
-    def step(self, who: str, label: str, done: int, total: int) -> None:
+    def step(self, who: str, label: str, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
         if now - self._last >= _QUIET or done == total:
             self._last = now
-            _news.put(("step", who, label, done, total))
+            _news.put(("step", who, label, done, total, note))
 
     def log(self, who: str, message: str) -> None:
         _news.put(("log", who, message))

@@ -21,13 +21,15 @@ class Session(Protocol):
         step: Callable[[Tree, int], tuple[Tree, Mapping[str, Any]]],
         state: Tree,
         n: int,
+        note: Callable[[Tree], str] | None = None,
     ) -> tuple[Tree, dict[str, np.ndarray]]:
         """Run `state, row = step(state, i)` for i = 0 .. n-1, resumably.
 
         `state` is a tree of arrays, `row` a dict of numbers or arrays for the history. State and
         history are saved every few seconds and at the end; after a kill the loop goes on from
         there. `step` must depend on its arguments alone, so that the result is the same, and may
-        donate the state it is given. Each label is used once in a run.
+        donate the state it is given. Each label is used once in a run. `note` says now and then,
+        for whoever watches, something short about the state.
 
         Returns the last state and the history: for each name, an array with n rows.
 
@@ -56,7 +58,7 @@ class Session(Protocol):
 class Quiet:
     """A session without memory or voice: for tests, notebooks and scripts."""
 
-    def loop(self, label, step, state, n):
+    def loop(self, label, step, state, n, note=None):
         history = History(label)
         for i in range(n):
             state, row = step(state, i)
