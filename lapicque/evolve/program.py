@@ -199,16 +199,31 @@ class Program:
 
     # -- other forms ---------------------------------------------------------------------------
 
+    @property
+    def written_size(self) -> int:
+        """Parts of the first expression when it is written out, shared steps each time again."""
+        sizes = [1] * len(self.inputs)
+        for step in self.steps:
+            sizes.append(1 + sum(sizes[a] for a in step.arguments))
+        return sizes[self.outputs[0]]
+
     def tree(self, output: int = 0) -> ast.expr:
-        """The expression as a tree of Python's syntax."""
+        """The expression as a tree of Python's syntax; parts of it are shared."""
         nodes: list[ast.expr] = [ast.Name(name, ast.Load()) for name in self.inputs]
         for step in self.steps:
             nodes.append(_tree(step, [nodes[a] for a in step.arguments]))
         return nodes[self.outputs[output]]
 
     def __str__(self) -> str:
-        """The first expression as text that `parse` reads."""
-        return ast.unparse(self.tree())
+        """The first expression as text that `parse` reads; where that is too long, its steps."""
+        if self.written_size <= _LONGEST // 10:
+            return ast.unparse(self.tree())
+        names = [*self.inputs, *(f"_{k}" for k in range(len(self.steps)))]
+        lines = [
+            f"_{k} = {step.primitive.name}({', '.join(names[a] for a in step.arguments)})"
+            for k, step in enumerate(self.steps)
+        ]
+        return "; ".join([*lines, names[self.outputs[0]]])
 
     def compiled(self) -> Callable:
         """A plain function of the first output that Numba can compile, made from its own syntax.
@@ -243,8 +258,17 @@ class Program:
 
         Args:
             simplify: Whether SymPy may change its form. It may then hide a division by zero.
+
+        Raises:
+            InputError: The expression is too long when it is written out.
         """
         import sympy
+
+        if self.written_size > _LONGEST:
+            raise InputError(
+                f"The expression has {self.written_size} parts when it is written out; {_LONGEST} "
+                "are allowed."
+            )
 
         table = {
             **array_functions(None),

@@ -1,0 +1,1 @@
+"""Searches by which engines of evolution are measured."""
