@@ -16,7 +16,7 @@ _STEPS = 10  # up to which expressions are simplified
 
 def formula(rule: Program, letters: int = _LETTERS) -> str:
     """The expression as text for a figure, or its number of steps if it is too long."""
-    if len(rule.steps) > 3 * _STEPS:
+    if len(rule.steps) > 3 * _STEPS or rule.written_size > 1000:
         return f"expression of {len(rule.steps)} steps"
     import sympy
 

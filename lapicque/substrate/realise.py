@@ -241,6 +241,8 @@ def configure(
         scale = spec.capacitance / cm if name in ("a", "b") else np.ones(cm.size)
         wanted = np.concatenate([v for _, _, v in owners]) * scale
         targets = spec.to_chip(name, np.repeat(wanted[placed], used))
+        if switches.codes:  # what is out of range becomes the nearest possible
+            targets = np.clip(targets, quantity.low, quantity.high)
         own, realised = found(name, where, targets)
         mean = np.bincount(np.repeat(np.arange(placed.size), used), realised) / used
         after = wanted.copy()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lapicque._checks import InputError, in_range, positive, shape
+from lapicque._checks import in_range, positive, shape
 from lapicque.substrate.plasticity import (
     LARGEST_WEIGHT,
     Observables,
@@ -60,7 +60,7 @@ class Rewiring:
 
     labels: int
     growth: int = 48
-    decay: int = 1
+    decay: int = 2
     threshold: int = 5
     start: int = 8
     period: int = 10
@@ -138,39 +138,6 @@ def words(random: NDArray[np.uint32], rows: int) -> NDArray[np.uint32]:
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
         x = (x ^ (x >> np.uint32(shift))) * np.uint32(factor)
     return x ^ (x >> np.uint32(16))
-
-
-def balance(
-    correlation: tuple[float, float], counts: float, drift: tuple[float, float] = (-0.6, 2.2)
-) -> tuple[int, int]:
-    """`growth` and `decay` with which synapses drift as wanted: a calibration at two points.
-
-    Args:
-        correlation: Mean reading of synapses whose source says nothing, and of those whose source
-            is active with the neuron. [LSB]
-        counts: Mean spike count of the neuron.
-        drift: Steps per episode that are wanted for both.
-
-    Raises:
-        InputError: The second reading is not above the first, counts are not positive, or no
-            positive numbers do it.
-    """
-    low, high = correlation
-    positive("counts", counts)
-    if not high > low:
-        raise InputError(
-            f"`correlation` is ({low:g}, {high:g}); synapses with active sources must read more."
-        )
-    growth = (drift[1] - drift[0]) / (high - low)
-    decay = (growth * low - drift[0]) / counts
-    scale = 2**FRACTION
-    found = round(scale * growth), round(scale * decay)
-    if min(found) < 1:
-        raise InputError(
-            f"`growth` would be {scale * growth:.2g} and `decay` {scale * decay:.2g}; both must "
-            "be at least 1. Read more spikes, or ask for another `drift`."
-        )
-    return found
 
 
 def density(labels: NDArray[np.integer], sources: int) -> float:

@@ -6,7 +6,7 @@ tables; weights marked as our reference are those with which the networks work a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from lapicque.spiking import (
     AllToAll,
     ConductanceExp,
     FixedInDegree,
+    FromArrays,
     Network,
     Poisson,
     Population,
@@ -27,6 +28,7 @@ from lapicque.spiking import (
     TsodyksMarkram,
 )
 from lapicque.spiking.connectors import Connector
+from lapicque.spiking.network import Noise
 from lapicque.spiking.statistics import Events, counts, cv, rates
 
 WORK = "Petrovici et al. (2014)"
@@ -69,6 +71,65 @@ class BetweenGroups(Connector):
             i, j = i[i != j], j[i != j]
         order = np.argsort(j, kind="stable")
         return i[order].astype(np.int32), j[order].astype(np.int32)
+
+
+# -- sources ------------------------------------------------------------------------------------
+
+
+def shared_sources(network: Network, sources: int, inputs: int, delay: float = 1.0) -> Network:
+    """The same network without private noise; neurons share sources instead.
+
+    Every neuron that had noise listens to some sources, whose rates add up to that of the noise.
+
+    Args:
+        network: With noise of one rate; it stays as it is.
+        sources: How many there are.
+        inputs: How many of them a neuron listens to.
+        delay: From the source to the neuron [ms].
+    """
+    in_range("inputs", inputs, 1, sources)
+    changed = _without_noise(network)
+    rate = max(_noise_rate(noise).max() for noise in network.noises)
+    pool = changed.population(sources, Poisson(float(rate) / inputs), label="background")
+    connector = FixedInDegree(inputs, multiple=False)
+    for noise in network.noises:
+        changed.project(
+            pool, noise.population, connector, noise.weight, delay, receptor=noise.receptor
+        )
+    return changed
+
+
+def private_sources(network: Network, delay: float = 1.0) -> Network:
+    """The same network with a source unit for every neuron whose noise has a rate above 0.
+
+    Args:
+        network: With private noise; it stays as it is.
+        delay: From the source to the neuron [ms].
+    """
+    changed = _without_noise(network)
+    for noise in network.noises:
+        rate = np.broadcast_to(_noise_rate(noise), noise.population.size)
+        heard = np.flatnonzero(rate > 0)
+        source = replace(noise.source, rate=rate[heard])
+        pool = changed.population(heard.size, source, label=f"noise of {noise.population.label}")
+        one_to_one = FromArrays(np.arange(heard.size), heard)
+        changed.project(
+            pool, noise.population, one_to_one, noise.weight, delay, receptor=noise.receptor
+        )
+    return changed
+
+
+def _noise_rate(noise: Noise) -> NDArray[np.float64]:
+    assert isinstance(noise.source, Poisson)
+    return np.asarray(noise.source.rate, float)
+
+
+def _without_noise(network: Network) -> Network:
+    changed = Network()
+    changed.populations = list(network.populations)
+    changed.projections = list(network.projections)
+    changed.recorders = list(network.recorders)
+    return changed
 
 
 # -- attractor memory ----------------------------------------------------------------------------

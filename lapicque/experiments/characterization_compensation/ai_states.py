@@ -27,6 +27,7 @@ from lapicque.spiking.coefficients import parameters
 from lapicque.spiking.drawn import synapses, with_synapses
 from lapicque.spiking.models import Balanced, self_sustained
 from lapicque.spiking.statistics import rates
+from lapicque.substrate import Emulation
 from lapicque.substrate.transforms import restore_fan_in, restore_rates, scale_weights
 
 
@@ -213,7 +214,7 @@ class Setting(NamedTuple):
 
 def run(config: Config, seed: int, session) -> Outcome:
     """Measure the ideal network, the distorted and the repaired ones; the chip is one."""
-    cells = _cells(config, config.excitation, seed)
+    cells = balanced(config, config.excitation, seed)
     session.log("weak excitation")
     weak = session.stage("weak", lambda: _until_silent(config, seed))
     rows, recordings = {}, {}
@@ -221,7 +222,7 @@ def run(config: Config, seed: int, session) -> Outcome:
     for condition in CONDITIONS:
         session.log(CONDITIONS[condition])
         network = _condition(condition, cells, config, seed)
-        setting = _untouched(cells)
+        setting = untouched(cells)
         if condition.endswith(("_thresholds", "_compensated")):
             setting, history = session.loop(
                 f"{condition}-iterations",
@@ -235,7 +236,9 @@ def run(config: Config, seed: int, session) -> Outcome:
         span = config.duration if condition == "ideal" else config.span
         found = session.stage(
             condition,
-            lambda n=network, s=setting, t=span: measured(n, cells, s, config, t, seed),
+            lambda n=network, s=setting, t=span: measured(
+                simulated(n, cells, s, config, seed), cells, config, t
+            ),
         )
         target = found["mean_rates"] if condition == "ideal" else target
         rows[condition] = {name: float(found[name]) for name in MEASURES}
@@ -252,7 +255,8 @@ def run(config: Config, seed: int, session) -> Outcome:
     return Outcome(metrics, recordings | {"table": table, "target": target})
 
 
-def _cells(config: Config, excitation: float, seed: int) -> Balanced:
+def balanced(config: Config, excitation: float, seed: int) -> Balanced:
+    """The network with its synapses drawn, excitation in nS."""
     weights = (1e-3 * excitation, 1e-3 * config.inhibition)
     cells = self_sustained(config.size, weights, seed=seed)
     drawn = with_synapses(cells.network, synapses(cells.network, seed))
@@ -274,12 +278,12 @@ def _condition(name: str, cells: Balanced, config: Config, seed: int) -> Network
     return network
 
 
-def _untouched(cells: Balanced) -> Setting:
+def untouched(cells: Balanced) -> Setting:
     excitatory, inhibitory = (parameters(p)["v_thresh"] for p in cells[1:])
     return Setting((excitatory, inhibitory), np.array(1.0))
 
 
-def _simulation(
+def simulated(
     network: Network, cells: Balanced, setting: Setting, config: Config, seed: int
 ) -> Simulation:
     """The network with corrected thresholds and inhibition, before its kick."""
@@ -303,19 +307,39 @@ def _iterated(
     seed: int,
     also_inhibition: bool,
 ):
-    """One more run, and what its rates make of the setting.
+    """One more run, and what its rates make of the setting."""
+    simulation = simulated(network, cells, setting, config, seed)
+    return corrected(setting, simulation, cells, target, config, also_inhibition)
+
+
+def corrected(
+    setting: Setting,
+    running: Simulation | Emulation,
+    cells: Balanced,
+    target: np.ndarray,
+    config: Config,
+    also_inhibition: bool = True,
+) -> tuple[Setting, dict[str, np.ndarray]]:
+    """What the rates of a network make of its setting, and a row of history.
 
     Every threshold moves by the deviation of the rate of its neuron. The strength of inhibition
     grows by a power of the mean rate over its target; 0.7 makes it go most of the way, and not all
     after the noise of a measurement (ours).
+
+    Args:
+        setting: With which the network runs.
+        running: The network, which may be distorted or on a chip.
+        cells: Its populations.
+        target: Mean rates of excitatory and inhibitory neurons [Hz].
+        config: Settings.
+        also_inhibition: Whether its strength is corrected, too.
     """
-    simulation = _simulation(network, cells, setting, config, seed)
-    simulation.run(config.settle)
-    start = simulation.time
-    record = simulation.run(config.window)
+    running.run(config.settle)
+    start = running.time
+    record = running.run(config.window)
     thresholds, means, spreads = [], [], []
     for population, before, wanted in zip(cells[1:], setting.thresholds, target, strict=True):
-        rate = rates(record.spikes(population), population.size, start, simulation.time)
+        rate = rates(record.spikes(population), population.size, start, running.time)
         thresholds.append(restore_rates(before, rate, wanted, config.step, _LIMITS))
         means.append(rate.mean())
         spreads.append(rate.std())
@@ -332,15 +356,12 @@ def _iterated(
     return Setting((thresholds[0], thresholds[1]), np.asarray(inhibition)), row
 
 
-def measured(
-    network: Network, cells: Balanced, setting: Setting, config: Config, span: float, seed: int
-):
+def measured(running: Simulation | Emulation, cells: Balanced, config: Config, span: float):
     """Measures of the excitatory cells and what the figures need; any network with these cells."""
-    simulation = _simulation(network, cells, setting, config, seed)
-    simulation.run(config.warm_up)
-    start = simulation.time
-    record = simulation.run(span)
-    stop = simulation.time
+    running.run(config.warm_up)
+    start = running.time
+    record = running.run(span)
+    stop = running.time
     spikes = record.spikes(cells.excitatory)
     found = activity(spikes, cells.excitatory.size, start, stop)
     every = max(1, cells.excitatory.size // _NEURONS)
@@ -361,7 +382,7 @@ def measured(
 
 def _until_silent(config: Config, seed: int) -> dict[str, np.ndarray]:
     """Time of the last spike [ms] with weak excitation, at most that of the whole run."""
-    cells = _cells(config, config.weak, seed)
+    cells = balanced(config, config.weak, seed)
     simulation = Simulation(cells.network, config.dt, seed=seed, threads=config.threads)
     last = 0.0
     while simulation.time < config.warm_up + config.duration - 0.5 * config.dt:

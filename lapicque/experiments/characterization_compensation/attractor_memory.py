@@ -6,6 +6,7 @@ weights and fixed delays do no harm.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from lapicque.lab.figure import COLOURS, INK, subplots
 from lapicque.spiking import Network, Population, Simulation
 from lapicque.spiking.drawn import synapses, with_synapses
 from lapicque.spiking.statistics import rates
+from lapicque.substrate import Emulation
 from lapicque.substrate.transforms import restore_fan_in
 
 
@@ -184,7 +186,12 @@ def run(config: Config, seed: int, session) -> Outcome:
         found = session.stage(
             condition,
             lambda c=condition, s=span: measured(
-                _condition(c, drawn, config, seed), cells.pyramidal, config, s, seed
+                Simulation(
+                    _condition(c, drawn, config, seed), config.dt, seed=seed, threads=config.threads
+                ),
+                cells.pyramidal,
+                config,
+                s,
             ),
         )
         names = (*MEASURES, "patterns", "dwell_spread", "dwells")
@@ -213,10 +220,11 @@ def _condition(name: str, ideal: Network, config: Config, seed: int) -> Network:
     return restore_fan_in(ideal, network, seed=seed) if "compensated" in name else network
 
 
-def measured(network: Network, pyramidal: Population, config: Config, span: float, seed: int):
-    """Measures of a network and what its figures need; the network may be a distorted one."""
-    spikes = Simulation(network, config.dt, seed=seed, threads=config.threads).run(span)
-    spikes = spikes.spikes(pyramidal)
+def measured(
+    running: Simulation | Emulation, pyramidal: Population, config: Config, span: float
+) -> dict[str, Any]:
+    """Measures of a network that may be distorted or on a chip, and what its figures need."""
+    spikes = running.run(span).spikes(pyramidal)
     time, rate = pattern_rates(spikes, config.model, 0.0, span)
     winner = winners(rate)
     on = winner >= 0

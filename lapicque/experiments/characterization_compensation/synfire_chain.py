@@ -30,6 +30,7 @@ from lapicque.lab import Certainty, Claim, Outcome
 from lapicque.lab.figure import COLOURS, INK, subplots
 from lapicque.spiking import Network, Projection, Simulation
 from lapicque.spiking.statistics import Events
+from lapicque.substrate import Emulation
 from lapicque.substrate.transforms import restore_fan_in, scale_weights
 
 
@@ -191,7 +192,7 @@ def run(config: Config, seed: int, session) -> Outcome:
     found = {}
     for background in (True, False):
         prefix = "" if background else "quiet_"
-        cells, edges = _chain(config, background, seed)
+        cells, edges = stimulated(config, background, seed)
         for condition in CONDITIONS if background else QUIET:
             if condition.startswith(("delays_comp", "all_comp")) and background:
                 continue
@@ -199,10 +200,13 @@ def run(config: Config, seed: int, session) -> Outcome:
             found[prefix + condition] = session.stage(
                 prefix + condition,
                 lambda name=condition, cells=cells, edges=edges: measured(
-                    _condition(name, cells, config, seed), cells, config, edges, seed
+                    Simulation(_condition(name, cells, config, seed), config.dt, seed=seed),
+                    cells,
+                    config,
+                    edges,
                 ),
             )
-    cells, edges = _chain(config, True, seed)
+    cells, edges = stimulated(config, True, seed)
     trials = {}
     for condition in ("delays_compensated", "all_compensated"):
         session.log(CONDITIONS[condition])
@@ -210,7 +214,10 @@ def run(config: Config, seed: int, session) -> Outcome:
             condition,
             lambda name=condition: {
                 f"{k}": measured(
-                    _condition(name, cells, config, seed, drive), cells, config, edges, seed
+                    Simulation(_condition(name, cells, config, seed, drive), config.dt, seed=seed),
+                    cells,
+                    config,
+                    edges,
                 )
                 for k, drive in enumerate(config.drives)
             },
@@ -225,11 +232,11 @@ def run(config: Config, seed: int, session) -> Outcome:
         found[condition] = each[str(best)]
         metrics[f"{condition}_drive"] = config.drives[best]
         recordings[f"{condition}/agreements"] = np.array(agreements)
-    rows = {name: _row(found[name], found["ideal"], config) for name in CONDITIONS}
+    rows = {name: measures_of(found[name], found["ideal"], config) for name in CONDITIONS}
     judgement, table = judged(MEASURES, rows)
     metrics = judgement | metrics
     for name in QUIET:
-        row = _row(found[f"quiet_{name}"], found["quiet_ideal"], config)
+        row = measures_of(found[f"quiet_{name}"], found["quiet_ideal"], config)
         metrics |= {f"quiet_{name}_{measure}": value for measure, value in row.items()}
     for name, each in found.items():
         survived = survival(each["a"], config)
@@ -245,7 +252,7 @@ def run(config: Config, seed: int, session) -> Outcome:
     return Outcome(metrics, recordings | {"table": table})
 
 
-def _chain(config: Config, background: bool, seed: int) -> tuple[SynfireChain, np.ndarray]:
+def stimulated(config: Config, background: bool, seed: int) -> tuple[SynfireChain, np.ndarray]:
     """The network with its stimuli, and the times between them [ms]."""
     number = len(config.a) * len(config.sigma) * config.repetitions
     edges = config.pause * np.arange(number + 1)
@@ -293,15 +300,21 @@ def _condition(
 
 
 def measured(
-    network: Network, cells: SynfireChain, config: Config, edges: np.ndarray, seed: int
+    running: Simulation | Emulation, cells: SynfireChain, config: Config, edges: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Packets of all groups, and the spikes after one stimulus; the chain may be a distorted one.
+    """Packets of all groups, and the spikes after one stimulus.
+
+    Args:
+        running: The chain, which may be distorted or on a chip.
+        cells: Its populations.
+        config: Settings.
+        edges: Between stimuli [ms], shape (stimuli + 1,).
 
     Returns:
         `a` and `sigma` [ms] of shape (groups, stimuli), and the raster of a packet of two spikes
         with a jitter of 2 ms, or what is nearest to it.
     """
-    record = Simulation(network, config.dt, seed=seed).run(edges[-1])
+    record = running.run(edges[-1])
     trains = [record.spikes(group) for group in cells.regular]
     found = packets(trains, config.regular, edges)
     shown = _near(config.a, 2) * len(config.sigma) + _near(config.sigma, 2)
@@ -349,7 +362,8 @@ def border(survived: np.ndarray, sigma: Sequence[float]) -> float:
     return float(sigma[k] + share * (sigma[k + 1] - sigma[k]))
 
 
-def _row(found, ideal, config: Config) -> dict[str, float]:
+def measures_of(found, ideal, config: Config) -> dict[str, float]:
+    """The measures of packets, found and in the ideal chain, as `measured` returns both."""
     survived, wanted = survival(found["a"], config), survival(ideal["a"], config)
     alive = found["a"][-1] > 0.5
     row = {"agreement": agreement(survived, wanted)}

@@ -384,8 +384,10 @@ def _champions_figure(outcome: Outcome, config: Config):
 def _formula(program) -> str:
     import sympy
 
+    if program.written_size > 200:
+        return r"\mathrm{(long)}"
     found = sympy.expand(program.to_sympy())
-    if len(program.steps) > 30 or found.count_ops() > 25:
+    if found.count_ops() > 25:
         return r"\mathrm{(long)}"
     learned = any(step.primitive.name == "parameter" for step in program.steps)
     if not learned:

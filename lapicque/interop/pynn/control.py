@@ -17,6 +17,7 @@ _MAPPING = (
     "calibrated",
     "size",
     "spread",
+    "merge",
     "max_synapse_loss",
     "max_neuron_loss",
     "ignore_ranges",
@@ -33,7 +34,7 @@ def setup(timestep=DEFAULT_TIMESTEP, min_delay=DEFAULT_MIN_DELAY, **extra_params
         extra_params: `max_delay` [ms]; `rng_seed` or `seed` of the noise in the simulation;
             `threads`; `substrate`, a chip on which the network is to run (see
             `lapicque.substrate.Chip`), and with it `calibrated`, `size`, `spread`,
-            `max_synapse_loss`, `max_neuron_loss` and `ignore_ranges`, see
+            `merge`, `max_synapse_loss`, `max_neuron_loss` and `ignore_ranges`, see
             `lapicque.substrate.map_network`. What other simulators alone understand is ignored.
 
     Returns:
