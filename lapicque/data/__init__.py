@@ -9,6 +9,7 @@ from lapicque.data.batches import epoch_batches as epoch_batches, epoch_order as
 from lapicque.data.cifar10 import cifar10 as cifar10
 from lapicque.data.digits import digits as digits
 from lapicque.data.idx import read_idx as read_idx
+from lapicque.data.iris import iris as iris
 from lapicque.data.latency import spike_times as spike_times
 from lapicque.data.mackey_glass import Series as Series, mackey_glass as mackey_glass
 from lapicque.data.mnist import fashion_mnist as fashion_mnist, mnist as mnist

@@ -5,6 +5,7 @@ from lapicque.data._sources import Source
 from lapicque.data.bars import SOURCE as BARS
 from lapicque.data.cifar10 import SOURCE as CIFAR10
 from lapicque.data.digits import SOURCE as DIGITS
+from lapicque.data.iris import SOURCE as IRIS
 from lapicque.data.mackey_glass import SOURCE as MACKEY_GLASS
 from lapicque.data.mnist import FASHION_MNIST, MNIST
 from lapicque.data.mnist1d import SOURCE as MNIST1D
@@ -16,6 +17,7 @@ from lapicque.data.yin_yang import SOURCE as YIN_YANG
 _ALL = (
     YIN_YANG,
     BARS,
+    IRIS,
     DIGITS,
     MNIST,
     MNIST_5K,

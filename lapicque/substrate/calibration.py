@@ -19,6 +19,8 @@ from lapicque.substrate.spec import KINDS, Quantity
 
 Codes = NDArray[np.float64]
 
+_COARSE = 20  # codes of a time constant that differ by more than 5 %
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -109,13 +111,20 @@ def calibrate(
         target = np.broadcast_to(np.asarray(targets[name], float), places.shape)
         wanted = target.copy()
         measure = _MEASURES[KINDS[name]]
+        best, nearest = codes[name], np.full(target.shape, np.inf)
         for _ in range(rounds):
             seen = measure(chip, name, codes[name], target, trial, repeats, places)
+            closer = np.abs(seen - target) < nearest
+            best = np.where(closer, codes[name], best)
+            nearest = np.where(closer, np.abs(seen - target), nearest)
             if quantity.multiplies:
                 wanted = wanted * np.clip(target / np.maximum(seen, 1e-9), 0.5, 2.0)
             else:
                 wanted = wanted + target - seen
             codes[name] = _coded(chip, quantity, wanted, places)
+        if quantity.law == "inverse":
+            # where neighbouring codes are far apart corrections swing to and fro
+            codes[name] = np.where(codes[name] < _COARSE, best, codes[name])
     clipped = {}
     for name, values in codes.items():
         quantity = chip.spec.quantities[name]

@@ -96,7 +96,7 @@ def _highest(network: Network, drawn, sizes, routing: Routing, chip: Chip) -> li
     """Strength of the highest digital weight for each synapse."""
     levels = chip.spec.weights
     tops = [np.zeros(len(s)) for s in drawn]
-    negative = [inhibitory(p.receptor, s) for p, s in zip(network.projections, drawn, strict=True)]
+    negative = [inhibitory(p, s) for p, s in zip(network.projections, drawn, strict=True)]
     if not levels.excitatory:
         largest: dict[tuple[Population, int], float] = {}
         for p, own, sign, fate in zip(
@@ -138,7 +138,7 @@ def realised_synapses(
     for k, (projection, found) in enumerate(zip(network.projections, drawn, strict=True)):
         kept = routing.fate[k] == SET
         weight = written.strength[k] * chip.gains(len(found), k)
-        sign = np.where(inhibitory(projection.receptor, found) == 1, "I", "E")
+        sign = np.where(inhibitory(projection, found) == 1, "I", "E")
         for s in ("E", "I"):
             own = kept & (sign == s)
             if circuits.rows.get(s) is not None and own.any():

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from lapicque.spiking import Network
+from lapicque.spiking import ConductanceExp, Network, Projection
 from lapicque.spiking.drawn import Synapses
 from lapicque.substrate.placement import NOWHERE, Placement, coordinates
 from lapicque.substrate.spec import Buses, ChipSpec, Rows
@@ -96,7 +96,7 @@ def _flat(network: Network, drawn: Sequence[Synapses], places: Placement) -> _Fl
     for projection, found in zip(network.projections, drawn, strict=True):
         pre.append(places.first[index[projection.pre]] + found.pre)
         post.append(places.first[index[projection.post]] + found.post)
-        sign.append(inhibitory(projection.receptor, found))
+        sign.append(inhibitory(projection, found))
     begin = np.concatenate([[0], np.cumsum([len(s) for s in drawn])]).astype(np.int64)
     none = [np.zeros(0, np.int64)]
     return _Flat(
@@ -104,10 +104,12 @@ def _flat(network: Network, drawn: Sequence[Synapses], places: Placement) -> _Fl
     )
 
 
-def inhibitory(receptor: str, found: Synapses) -> NDArray[np.int64]:
-    """1 for inhibitory synapses; negative weights at the excitatory receptor are, too."""
-    negative = found.weight < 0
-    return (negative if receptor == "excitatory" else ~negative | (found.weight == 0)).astype(int)
+def inhibitory(projection: Projection, found: Synapses) -> NDArray[np.int64]:
+    """1 for synapses that need an inhibitory row: by the receptor, or by the sign of currents."""
+    by_receptor = projection.receptor == "inhibitory"
+    if isinstance(projection.post.receptors, ConductanceExp):
+        return np.full(len(found), int(by_receptor))
+    return np.where(found.weight == 0, by_receptor, found.weight < 0).astype(int)
 
 
 # -- rows ----------------------------------------------------------------------------------------

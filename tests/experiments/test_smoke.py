@@ -16,6 +16,7 @@ LONG = {
     "exactness",
     "fast_and_deep/chip_in_the_loop",
     "fast_and_deep/mnist",
+    "first_spike_patterns",
     "from_exact_to_local",
     "hardware_aware",
     "hardware_in_the_loop/digits",  # tests/substrate/test_in_the_loop.py
@@ -30,6 +31,7 @@ LONG = {
     "robustness",
     "size_sweep",
     "speech_commands",
+    "suite",
     "time_constant_mismatch",
 }
 
