@@ -24,6 +24,7 @@ LONG = {
     "lagnet",
     "latent_equilibrium/mnist",
     "mnist1d_end_to_end",
+    "neurobench/mackey_glass",
     "mnist_lenet",
     "patterns",
     "phase_and_gain",

@@ -1,0 +1,1 @@
+"""NeuroBench: metrics and tasks, computed natively."""
