@@ -19,6 +19,8 @@ STOPS = (
     "delgrad/yin_yang",
     "spiking/vogels_abbott",
     "lif_sampling/random_boltzmann",
+    "comprehensive_workflow/three_backends",
+    "evolve/symbolic_regression",
 )
 
 

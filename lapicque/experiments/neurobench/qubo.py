@@ -171,7 +171,7 @@ def _exact(count: int) -> dict[str, Any]:
 def _searched(config: Config, n: int, solvers: dict[str, Any], seed: int) -> dict[str, Any]:
     shape = (len(SOLVERS), len(config.densities), config.seeds)
     gap, repaired, seconds = np.empty(shape), np.empty(shape), np.empty(shape)
-    after = np.full((*shape, len(TIMES)), np.nan)
+    after = np.empty((*shape, len(TIMES)))
     known = np.empty(shape[1:])
     for d, density in enumerate(config.densities):
         for s in range(config.seeds):
@@ -187,10 +187,10 @@ def _searched(config: Config, n: int, solvers: dict[str, Any], seed: int) -> dic
 
 
 def _after(problem, solution: Solution) -> np.ndarray:
-    """Gaps at fixed times; nothing before the first look, the last one after the end."""
+    """Gaps at fixed times: 1, of no node at all, before the first look; after the end the last."""
     place = np.searchsorted(solution.times, TIMES, side="right") - 1
     costs = solution.costs[np.maximum(place, 0)]
-    return np.where(place >= 0, [problem.gap(c) for c in costs], np.nan)
+    return np.where(place >= 0, [problem.gap(c) for c in costs], 1.0)
 
 
 # -- figures -------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def _fixed_times(recordings, config: Config):
         after = 100 * recordings[f"n{n}/after"].reshape(len(SOLVERS), -1, len(TIMES))
         axis.axhline(0, color=INK, linewidth=0.8)
         for k, name in enumerate(SOLVERS):
-            seen = np.isfinite(after[k]).all(0)  # before that, not all had looked
+            seen = (after[k] < 100).all(0)  # before that, not all had looked
             if seen.any():
                 mean = after[k][:, seen].mean(0)
                 axis.plot(np.array(TIMES)[seen], mean, "o-", color=COLOURS[k], label=TITLES[name])
