@@ -429,8 +429,8 @@ class SpikingAnnealing:
     """LIF neurons that sample while their biases and synapses grow, which lowers the temperature.
 
     Each node is a neuron under noise, on for a refractory time after a spike, and inhibits its
-    neighbours. The state is read every `interval`; the best one counts. Values are our own, tuned as
-    those of `Tabu`.
+    neighbours. The state is read every `interval`; the best one counts. Values are our own, tuned
+    as those of `Tabu`.
 
     Attributes:
         calibration: Of the neuron, see `lapicque.sampling.calibrate`.

@@ -9,10 +9,11 @@ from lapicque.lab import Quiet
 from lapicque.lab.registry import entries, load
 
 ELSEWHERE = {"bars_microcircuit", "mimic_microcircuit"}  # test_microcircuits.py
-# of each work at least one is not here; what these compose has tests of its own
+# what these compose has tests of its own
 LONG = {
     "cifar10_lenet",
     "delgrad/chip_in_the_loop",
+    "delgrad/yin_yang",  # a stop of the tour
     "exactness",
     "fast_and_deep/chip_in_the_loop",
     "fast_and_deep/mnist",
