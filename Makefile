@@ -15,7 +15,7 @@ run: $(VENV)/.run ## install, run the tour and say where the gallery page lies
 test: $(VENV)/.test ## lint, check types and run the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/python tests/compile_engine.py & $(BIN)/pyright && wait $$!
 	$(BIN)/pytest -m "not slow and not gpu" -n 2 --dist worksteal
 
 test-slow: $(VENV)/.test ## the tests that take minutes

@@ -343,6 +343,12 @@ _NAMESPACE: dict[str, Any] = {
 
 
 def array_functions(library: Any) -> dict[int, Callable]:
+    """Operations by code, as functions of arrays.
+
+    Args:
+        library: `numpy`, `jax.numpy`, or another with the same names; with `None` only those that
+            are operators of Python.
+    """
     table: dict[int, Callable] = {
         ops.ADD: operator.add,
         ops.SUB: operator.sub,

@@ -10,7 +10,10 @@ from lapicque.experiments.latent_equilibrium import bars_microcircuit, mimic_mic
 from lapicque.lab import Quiet
 
 
-@pytest.mark.parametrize("experiment", [bars_microcircuit, mimic_microcircuit])
+@pytest.mark.parametrize(
+    "experiment",
+    [pytest.param(bars_microcircuit, marks=pytest.mark.slow), mimic_microcircuit],
+)
 def test_smoke_preset_runs_and_draws(experiment):
     config = experiment.PRESETS["smoke"]
     outcome = experiment.run(config, 0, Quiet())

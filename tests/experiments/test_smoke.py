@@ -17,13 +17,16 @@ LONG = {
     "exactness",
     "fast_and_deep/chip_in_the_loop",
     "fast_and_deep/mnist",
+    "fast_and_deep/yin_yang",
     "first_spike_patterns",
+    "generalized_latent_equilibrium/mackey_glass",
     "from_exact_to_local",
     "hardware_aware",
     "hardware_in_the_loop/digits",  # tests/substrate/test_in_the_loop.py
     "imbalanced",
     "lagnet",
     "latent_equilibrium/mnist",
+    "latent_equilibrium/yin_yang",
     "mnist1d_end_to_end",
     "neurobench/mackey_glass",
     "mnist_lenet",
@@ -35,6 +38,7 @@ LONG = {
     "speech_commands",
     "suite",
     "time_constant_mismatch",
+    "yin_yang/baselines",
 }
 
 

@@ -141,6 +141,7 @@ def test_mean_field_of_one_population_in_closed_form():
     np.testing.assert_allclose(found.covariance[0], effective / (1 - effective) * single, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_mean_field_of_two_populations():
     """Against a simulation: activities, and the correlation that a target sees."""
     noise = Recurrent(400, 40, 40, Sources(0.8, 8.0))
