@@ -164,7 +164,8 @@ def chips(n: int, threads: int) -> dict:
     network = inhibitory()
 
     def one(seed: int) -> int:
-        emulation = Emulation(network, Chip(spikey(), seed), 0.1, seed=SEED, max_neuron_loss=0.05)
+        allowed = {"max_neuron_loss": 0.05, "max_synapse_loss": 0.1}
+        emulation = Emulation(network, Chip(spikey(), seed), 0.1, seed=SEED, **allowed)
         return len(emulation.run(100.0).spikes(network.populations[0]).time)
 
     one(0)
