@@ -152,6 +152,7 @@ class Emulation:
         self.mapped = map_network(network, chip, seed=seed, trial=trial, **options)
         self.report = self.mapped.report
         self._writes = 0
+        self._signs = [np.sign(s.weight) for s in self.mapped.drawn]
         self._fed = chip.spec.links is not None and chip.distortions.links
         self._build(threads)
 
@@ -365,11 +366,11 @@ class Emulation:
 
         Args:
             projection: Whose.
-            weights: One number, or one per synapse in the connector's order. A size that is not
-                zero needs a synapse that there is; zeros silence theirs.
+            weights: One number, or one per synapse in the connector's order. Zeros silence theirs;
+                the sign of a synapse is that of its row and stays.
 
         Raises:
-            InputError: The shape does not fit.
+            InputError: The shape does not fit, or a synapse would change its sign.
         """
         m, k = self.mapped, self._index(projection)
         n = len(m.drawn[k])
@@ -380,6 +381,13 @@ class Emulation:
         old = drawn[k]
         full = np.broadcast_to(weights, (n,))
         drawn[k] = Synapses(old.pre, old.post, full, old.delay)
+        turned = (full * self._signs[k] < 0) & self.is_set(projection)
+        if turned.any():
+            j = int(np.argmax(turned))
+            raise InputError(
+                f"`weights[{j}]` of {projection.label} is {full[j]:g}; its row has the other sign. "
+                "Use a synapse for each sign."
+            )
         silent = Routing([f.copy() for f in m.routing.fate], [r.copy() for r in m.routing.row])
         self._writes += 1
         written = write_weights(m.network, drawn, silent, self.chip, self.trial + self._writes)

@@ -23,8 +23,6 @@ from lapicque.substrate.spec import (
     WeightLevels,
 )
 
-_FOUR_BITS = (0.0, 1.0)
-
 
 def spikey(blocks: int = 1) -> ChipSpec:
     """Spikey: 192 neurons in a block, 256 rows, 4-bit weights, ten thousand times real time.
@@ -51,9 +49,7 @@ def spikey(blocks: int = 1) -> ChipSpec:
         speedup=1e4,
         neurons=192 * blocks,
         routing=Rows(256, 192),
-        weights=WeightLevels(
-            4, _FOUR_BITS, excitatory=(0.015,), inhibitory=(0.060,), rounding="stochastic"
-        ),
+        weights=WeightLevels(4, excitatory=(0.015,), inhibitory=(0.060,), rounding="stochastic"),
         quantities={
             "v_rest": potential(400.0, 1200.0, 20.0),
             "v_reset": potential(400.0, 1200.0, 30.0),

@@ -32,6 +32,7 @@ from lapicque.substrate import (
     Distortions,
     Emulation,
     brainscales1,
+    brainscales2,
     map_network,
     spikey,
 )
@@ -819,3 +820,15 @@ def test_synfire_loops_live_on_calibrated_chips_and_die_on_others():
     rough = replace(ONLY_MEMBRANES, synapse_spread=0.30)
     dead = [last_second(*network, 3000.0, Chip(rough, s), calibrated=False) for s in range(8)]
     assert sum(rate == 0 for rate in dead) >= 5
+
+
+def test_a_synapse_keeps_the_sign_of_its_row():
+    network = Network()
+    source = network.population(1, SpikeArray([[1.0]]))
+    cells = network.population(1, LIF(tau_refrac=2.0), CurrentExp(5.0, 5.0))
+    projection = network.project(source, cells, AllToAll(), 0.5, 1.0)
+    emulation = Emulation(network, Chip(brainscales2(), 0))
+    emulation.set_weights(projection, 0.0)
+    assert not emulation.weights(projection).any()
+    with pytest.raises(InputError, match="the other sign"):
+        emulation.set_weights(projection, -0.5)

@@ -279,6 +279,7 @@ def _condition(name: str, cells: Balanced, config: Config, seed: int) -> Network
 
 
 def untouched(cells: Balanced) -> Setting:
+    """Thresholds and inhibition as the network was designed."""
     excitatory, inhibitory = (parameters(p)["v_thresh"] for p in cells[1:])
     return Setting((excitatory, inhibitory), np.array(1.0))
 

@@ -162,64 +162,6 @@ def fresh(recordings: Mapping[str, Any], eta: float) -> Figure:
     return figure
 
 
-def graph(rule: Program) -> Figure:
-    """Inputs and steps of a rule as a graph; a difference takes away what comes in by a dot."""
-    n_in = len(rule.inputs)
-    depth = [0] * n_in
-    for step in rule.steps:
-        depth.append(1 + max(depth[a] for a in step.arguments))
-    layers = [[k for k, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
-    place: dict[int, tuple[float, float]] = {}
-    for level, nodes in enumerate(layers):
-        order = list(nodes)
-        if level:  # near the middle of what they read
-            read = {k: [place[a][1] for a in rule.steps[k - n_in].arguments] for k in order}
-            order.sort(key=lambda k, read=read: -float(np.mean(read[k])))
-        for i, node in enumerate(order):
-            spread = (len(order) - 1) / 2 - i
-            # off the straight line, so that edges that skip a layer are seen
-            place[node] = level, spread + (0.28 if level % 2 else -0.12) * (level > 0)
-    high = np.array([y for _, y in place.values()])
-    figure = Figure(figsize=(WIDTH, 0.8 + 0.75 * np.ptp(high)))
-    axis = figure.add_subplot()
-    axis.set_axis_off()
-    axis.set(xlim=(-0.6, len(layers) + 0.4), ylim=(high.min() - 0.5, high.max() + 0.5))
-    for k, step in enumerate(rule.steps):
-        to = place[n_in + k]
-        same = len(set(step.arguments)) < len(step.arguments)
-        for j, argument in enumerate(step.arguments):
-            bend = (0.25, -0.25)[j] if same else 0.06 * (1 if j else -1)
-            taken = step.primitive.name == "sub" and j == 1
-            axis.annotate(
-                "", to, place[argument],
-                arrowprops={
-                    "arrowstyle": "-|>", "color": COLOURS[1] if taken else MUTED, "lw": 1.1,
-                    "ls": "--" if taken else "-", "shrinkA": 11, "shrinkB": 11,
-                    "connectionstyle": f"arc3,rad={bend}",
-                },
-            )  # fmt: skip
-    x, y = place[rule.outputs[0]]
-    arrow = {"arrowstyle": "-|>", "color": INK, "lw": 1.1, "shrinkA": 11}
-    axis.annotate("", (x + 0.8, y), (x, y), arrowprops=arrow)
-    axis.text(x + 0.87, y, "f", fontsize=12, style="italic", va="center")
-    axis.text(
-        0.99, 0.02, "dashed: what a difference takes away", color=COLOURS[1], fontsize=8,
-        ha="right", va="bottom", transform=axis.transAxes,
-    )  # fmt: skip
-    for node, (x, y) in place.items():
-        inner = node < n_in
-        label = rule.inputs[node] if inner else _SIGNS.get(
-            rule.steps[node - n_in].primitive.name, rule.steps[node - n_in].primitive.name
-        )  # fmt: skip
-        axis.plot(
-            x, y, "o", ms=21, mfc="#dbeafe" if inner else "white",
-            mec=COLOURS[0] if inner else INK, mew=1.0,
-        )  # fmt: skip
-        axis.text(x, y, label, ha="center", va="center", fontsize=11,
-                  style="italic" if inner else "normal")  # fmt: skip
-    return figure
-
-
 def surfaces(rule: Program, y: float = 1.0) -> Figure:
     """Rule and Oja's over x and w at a fixed output."""
     side = np.linspace(-2, 2, 201)

@@ -22,6 +22,7 @@ import numpy as np
 from lapicque._checks import in_range
 from lapicque.evolve import Program
 from lapicque.evolve.tasks.principal_component import OJA, Fitness, end, learn
+from lapicque.experiments._expressions import graph
 from lapicque.experiments.evolving_plasticity_cgp import _figures
 from lapicque.experiments.evolving_plasticity_cgp._evolution import (
     CITES as CITES,
@@ -198,7 +199,7 @@ def figures(outcome: Outcome, config: Config):
             rules, recordings["gain_fresh"], recordings["alike"], "gain over Oja, fresh data"
         ),
         "fresh data": _figures.fresh(recordings, config.eta),
-        "graph": _figures.graph(best),
+        "graph": graph({"f": best}),
         "surface": _figures.surfaces(best),
     }
     return drawn
